@@ -1,0 +1,178 @@
+/**
+ * A consumer group: reads its topics batch by batch, and applies each batch in one transaction together with
+ * the inbox rows, the follow-up events and the group's cursors. Killed anywhere, it has done all of a batch or
+ * nothing of it.
+ *
+ *   fetch → ┌ settle (fence, cursors) · once (inbox) · apply ┐ → commit
+ *
+ * Any number of processes may run a group; each owns its share of the partitions. Faults of the surroundings
+ * (connection lost, conflict) are retried for as long as they last. An event that fails by itself is isolated
+ * by halving its batch; then its partition waits and retries with back-off, while all others go on. It is never
+ * skipped.
+ */
+import { assertData, type Catalogue, type CriticalContract } from '@surefire/events';
+import { type Database, isTransient, type Transaction } from '@surefire/postgres';
+import type { Bus, Received, Slice } from './bus.ts';
+import { reached } from './crash-points.ts';
+import { once } from './inbox.ts';
+import { FencedError } from './lease.ts';
+import type { Log } from './log.ts';
+import { createLoop } from './loop.ts';
+import { type MessagingMetrics, noMetrics } from './metrics.ts';
+import { backoffMs } from './retry.ts';
+import type { Wake } from './wake.ts';
+
+export type ConsumerOptions = {
+  db: Database;
+  bus: Bus;
+  catalogue: Catalogue;
+  /** The group's name: its inbox and its cursors. Never reuse one for another purpose. */
+  group: string;
+  /** The events it takes; all others of their topics are passed over. */
+  contracts: readonly CriticalContract[];
+  /**
+   * Applies a batch in `tx`, which also carries everything else that must be atomic with it. The events are
+   * in order per key, valid by their contracts, and none was applied before. Throwing undoes it all.
+   */
+  apply: (tx: Transaction, events: readonly Received[]) => Promise<void>;
+  log: Log;
+  /** Hinted when something was published in this process. */
+  wake: Wake;
+  metrics?: MessagingMetrics;
+  /** Most events per transaction. Default 500. */
+  batchMax?: number;
+  /** Longest pause when idle. Default 500 ms. */
+  pauseMaxMs?: number;
+};
+
+export interface Consumer {
+  start(): Promise<void>;
+  /** Finishes the batch under way and gives the partitions back. */
+  stop(): Promise<void>;
+  readonly group: string;
+  readonly partitions: readonly number[];
+}
+
+const RETRY = { baseMs: 200, capMs: 30_000 };
+
+export function createConsumer(options: ConsumerOptions): Consumer {
+  const { db, group, log, wake, catalogue } = options;
+  const metrics = options.metrics ?? noMetrics;
+  const batchMax = options.batchMax ?? 500;
+  const subscription = options.bus.subscribe({
+    group,
+    contracts: options.contracts,
+    onAcquired: () => wake.notify(),
+  });
+  const waiting = new Map<number, { attempts: number; retryAt: number }>();
+
+  async function step(): Promise<'busy' | 'idle'> {
+    const slices = await subscription.fetch({ eventsMax: batchMax, except: notYet() });
+    if (slices.length === 0) return 'idle';
+    reached('before-apply');
+    await process(slices);
+    return 'busy';
+  }
+
+  /** Partitions whose turn to retry has not come. */
+  function notYet(): Set<number> {
+    const now = performance.now();
+    return new Set([...waiting].filter(([, { retryAt }]) => retryAt > now).map(([partition]) => partition));
+  }
+
+  async function process(slices: readonly Slice[]): Promise<void> {
+    try {
+      await commitBatch(slices);
+      for (const { partition } of slices) waiting.delete(partition);
+    } catch (error) {
+      if (error instanceof FencedError) {
+        log.error({ group, partitions: error.partitions }, 'lost partitions while applying: the batch was undone');
+        return;
+      }
+      if (isTransient(error)) throw error;
+      const parts = divide(slices);
+      if (parts === undefined) return setAside(slices[0] as Slice, error);
+      for (const part of parts) {
+        // A partition that was set aside in an earlier part has to wait with all that follows.
+        const open = part.filter(({ partition }) => (waiting.get(partition)?.retryAt ?? 0) <= performance.now());
+        if (open.length > 0) await process(open);
+      }
+    }
+  }
+
+  async function commitBatch(slices: readonly Slice[]): Promise<void> {
+    const startedAt = performance.now();
+    const events = slices.flatMap((slice) => slice.events);
+    let applied = 0;
+    await db.transaction(async (tx) => {
+      const [, fresh] = await Promise.all([subscription.settle(tx, slices), once(tx, { group, events })]);
+      for (const { event } of fresh) assertContract(event.type, event.data);
+      applied = fresh.length;
+      if (fresh.length > 0) await options.apply(tx, fresh);
+      reached('before-commit');
+    });
+    reached('after-commit');
+    const seconds = (performance.now() - startedAt) / 1_000;
+    metrics.consumed(group, { events: applied, duplicates: events.length - applied, seconds });
+  }
+
+  function assertContract(type: string, data: unknown): void {
+    const contract = catalogue.find(type);
+    if (contract === undefined) throw new Error(`no contract for ${type}`);
+    assertData(contract, data);
+  }
+
+  function setAside(slice: Slice, error: unknown): void {
+    const attempts = (waiting.get(slice.partition)?.attempts ?? 0) + 1;
+    const delayMs = backoffMs({ attempt: attempts, ...RETRY });
+    waiting.set(slice.partition, { attempts, retryAt: performance.now() + delayMs });
+    metrics.retried(group);
+    const event = slice.events[0]?.event;
+    log.error(
+      { err: error, group, partition: slice.partition, event_id: event?.id, event_type: event?.type, attempts, delay_ms: delayMs },
+      'an event could not be applied; its partition waits for it',
+    );
+  }
+
+  const loop = createLoop({
+    step,
+    wake,
+    pauseMinMs: 5,
+    pauseMaxMs: options.pauseMaxMs ?? 500,
+    onError(error, failures) {
+      metrics.retried(group);
+      log.warn({ err: error, group, failures }, 'consuming failed, trying again');
+    },
+  });
+
+  return {
+    group,
+    async start() {
+      await subscription.start();
+      loop.start();
+    },
+    async stop() {
+      await loop.stop();
+      await subscription.stop();
+    },
+    get partitions() {
+      return subscription.partitions;
+    },
+  };
+}
+
+/** Smaller batches that together are the same work in the same order, or undefined for a single event. */
+export function divide(slices: readonly Slice[]): readonly (readonly Slice[])[] | undefined {
+  if (slices.length > 1) {
+    const middle = slices.length >> 1;
+    return [slices.slice(0, middle), slices.slice(middle)];
+  }
+  const slice = slices[0] as Slice;
+  if (slice.events.length <= 1) return undefined;
+  const middle = slice.events.length >> 1;
+  const border = (slice.events[middle - 1] as Received).position;
+  return [
+    [{ ...slice, upTo: border, events: slice.events.slice(0, middle) }],
+    [{ ...slice, after: border, events: slice.events.slice(middle) }],
+  ];
+}

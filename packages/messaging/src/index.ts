@@ -1,0 +1,19 @@
+/** Transactional outbox → relay → bus → inbox: events that are committed are delivered, and applied once. */
+export type { Bus, Received, Slice, Subscription } from './bus.ts';
+export { BUS_SETTINGS, createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
+export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
+export { type CrashPoint, reached } from './crash-points.ts';
+export { once } from './inbox.ts';
+export { FencedError } from './lease.ts';
+export type { Log } from './log.ts';
+export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts';
+export { createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
+export { partitionOf, readPartitionCount } from './partition.ts';
+export { createRelay, RELAY_SETTINGS, type Relay, type RelayOptions } from './relay.ts';
+export { createWake, type Wake } from './wake.ts';
+
+/** The tables of this package; run them before those of any service. */
+export const messagingMigrations: { name: string; directory: string } = {
+  name: 'messaging',
+  directory: new URL('../migrations', import.meta.url).pathname,
+};

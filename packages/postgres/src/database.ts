@@ -1,0 +1,157 @@
+/**
+ * The one place that knows the driver: a pool of pipelined connections, plain SQL in named
+ * prepared statements, and a transaction whose commit is checked.
+ *
+ *   const db = connect({ url, max: 10 });
+ *   const { rows } = await db.query(findAccount, [id]);          // one statement, one commit
+ *   await db.transaction(async (tx) => { ... });                 // BEGIN … COMMIT
+ *
+ * Inside a transaction, statements issued without waiting travel together (`Promise.all`), so a
+ * transaction of six statements costs three round trips instead of eight.
+ */
+import pg from 'pg';
+import { CommitUnknownError, isConnectionLost, TransactionRolledBackError } from './errors.ts';
+
+/** A prepared statement: `name` is unique per text and at most 63 bytes; parameters are `$1 …`. */
+export type Statement = { readonly name: string; readonly text: string };
+
+export type Result<Row> = { readonly rows: Row[]; readonly rowCount: number };
+
+export interface Queryable {
+  query<Row extends object = Record<string, unknown>>(
+    statement: Statement | string,
+    values?: readonly unknown[],
+  ): Promise<Result<Row>>;
+}
+
+declare const transactionBrand: unique symbol;
+
+/** A handle that exists only inside an open transaction. What must be atomic asks for this type. */
+export interface Transaction extends Queryable {
+  readonly [transactionBrand]: true;
+  /** Runs once the commit is confirmed: a place for hints, never for work that must happen. */
+  afterCommit(act: () => void): void;
+}
+
+export interface Database extends Queryable {
+  /**
+   * Runs `work` in one READ COMMITTED transaction. Rolls back when it throws. Throws
+   * `TransactionRolledBackError` when COMMIT answered anything but COMMIT, and `CommitUnknownError`
+   * when the connection broke while committing: then the caller must look, not repeat.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Connections in use, idle, and callers waiting for one. */
+  readonly pool: { readonly totalCount: number; readonly idleCount: number; readonly waitingCount: number };
+  close(): Promise<void>;
+}
+
+export type DatabaseOptions = {
+  url: string;
+  /** Most connections this pool opens. */
+  max: number;
+  /** Shown in pg_stat_activity. */
+  applicationName?: string;
+  /** The server ends a statement that runs longer. Default 30 s. */
+  statementTimeoutMs?: number;
+  /** How long a caller waits for a free connection, or for a new one to be set up. Default 5 s. */
+  acquireTimeoutMs?: number;
+  /** Server settings for every connection of this pool, e.g. `{ plan_cache_mode: 'force_generic_plan' }`. */
+  settings?: Readonly<Record<string, string>>;
+  /** Hears of idle connections that broke; the pool replaces them by itself. */
+  onIdleError?: (error: Error) => void;
+};
+
+// int8 and numeric as exact values, and timestamps as the RFC 3339 text of the wire format below.
+const INT8 = 20;
+const TYPE_PARSERS = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === INT8 && format !== 'binary') return BigInt;
+    return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
+  },
+} as pg.CustomTypesConfig;
+
+export function connect(options: DatabaseOptions): Database {
+  const settings = { ...options.settings };
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max,
+    application_name: options.applicationName ?? 'surefire',
+    pipeline: true,
+    types: TYPE_PARSERS,
+    keepAlive: true,
+    connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    // The client's own limit is the last resort for a server that hangs with its sockets open.
+    query_timeout: (options.statementTimeoutMs ?? 30_000) + 5_000,
+    lock_timeout: 10_000,
+    idle_in_transaction_session_timeout: 30_000,
+    idleTimeoutMillis: 60_000,
+    options: Object.entries(settings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
+  } as pg.PoolConfig);
+  // Without a listener a broken idle connection would end the process.
+  pool.on('error', (error) => options.onIdleError?.(error));
+
+  return {
+    pool,
+    query: (statement, values) => run(pool, statement, values),
+    transaction: (work) => transaction(pool, work),
+    close: () => pool.end(),
+  };
+}
+
+async function run<Row extends object>(
+  target: pg.Pool | pg.PoolClient,
+  statement: Statement | string,
+  values: readonly unknown[] = [],
+): Promise<Result<Row>> {
+  const named = typeof statement === 'string' ? { text: statement } : statement;
+  const result = await target.query<Row>({ ...named, values: values as unknown[] });
+  return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+}
+
+async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  const afterCommit: (() => void)[] = [];
+  const tx = {
+    query: (statement: Statement | string, values?: readonly unknown[]) => run(client, statement, values),
+    afterCommit: (act: () => void) => void afterCommit.push(act),
+  } as unknown as Transaction;
+
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const value = await work(tx);
+    await commit(client);
+    for (const act of afterCommit) act();
+    return value;
+  } catch (error) {
+    if (error instanceof CommitUnknownError || isConnectionLost(error)) broken = error as Error;
+    else broken = await rollback(client);
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+async function commit(client: pg.PoolClient): Promise<void> {
+  let command: string;
+  try {
+    ({ command } = await client.query('commit'));
+  } catch (error) {
+    if (isConnectionLost(error)) throw new CommitUnknownError({ cause: error });
+    throw error;
+  }
+  // A failed transaction answers COMMIT with ROLLBACK, and the driver resolves.
+  if (command !== 'COMMIT') throw new TransactionRolledBackError();
+}
+
+async function rollback(client: pg.PoolClient): Promise<Error | undefined> {
+  try {
+    await client.query('rollback');
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}

@@ -1,0 +1,22 @@
+/** PostgreSQL as Surefire uses it. No other package imports the driver. */
+export { type Coalescer, type CoalesceOptions, coalesce, OverloadedError } from './coalesce.ts';
+export {
+  connect,
+  type Database,
+  type DatabaseOptions,
+  type Queryable,
+  type Result,
+  type Statement,
+  type Transaction,
+} from './database.ts';
+export {
+  CommitUnknownError,
+  isConflict,
+  isConnectionLost,
+  isPoolExhausted,
+  isTransient,
+  sqlState,
+  TransactionRolledBackError,
+  violatedConstraint,
+} from './errors.ts';
+export { type AppliedMigration, type MigrationModule, migrate, pendingMigrations } from './migrate.ts';
