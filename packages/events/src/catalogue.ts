@@ -24,7 +24,8 @@ export function catalogue(options: { namespace: string; contracts: readonly Cont
     contracts: options.contracts,
     typeOf(contract) {
       const type = typeByContract.get(contract);
-      if (type === undefined) throw new Error(`the catalogue does not list ${contract.name}.v${contract.version}`);
+      if (type === undefined)
+        throw new Error(`the catalogue does not list ${contract.name}.v${contract.version}`);
       return type;
     },
     find: (type) => byType.get(type),

@@ -2,7 +2,13 @@
 import { bankingContracts } from './banking.ts';
 import { type Catalogue, catalogue } from './catalogue.ts';
 
-export { AccountOpened, DepositCompleted, DepositFailed, DepositRequested, FundsDeposited } from './banking.ts';
+export {
+  AccountOpened,
+  DepositCompleted,
+  DepositFailed,
+  DepositRequested,
+  FundsDeposited,
+} from './banking.ts';
 export { type Catalogue, catalogue } from './catalogue.ts';
 export {
   assertData,

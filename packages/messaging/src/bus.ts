@@ -39,5 +39,9 @@ export interface Subscription {
 }
 
 export interface Bus {
-  subscribe(options: { group: string; contracts: readonly CriticalContract[]; onAcquired?: () => void }): Subscription;
+  subscribe(options: {
+    group: string;
+    contracts: readonly CriticalContract[];
+    onAcquired?: () => void;
+  }): Subscription;
 }

@@ -86,7 +86,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       for (const { partition } of slices) waiting.delete(partition);
     } catch (error) {
       if (error instanceof FencedError) {
-        log.error({ group, partitions: error.partitions }, 'lost partitions while applying: the batch was undone');
+        log.error(
+          { group, partitions: error.partitions },
+          'lost partitions while applying: the batch was undone',
+        );
         return;
       }
       if (isTransient(error)) throw error;
@@ -94,7 +97,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (parts === undefined) return setAside(slices[0] as Slice, error);
       for (const part of parts) {
         // A partition that was set aside in an earlier part has to wait with all that follows.
-        const open = part.filter(({ partition }) => (waiting.get(partition)?.retryAt ?? 0) <= performance.now());
+        const open = part.filter(
+          ({ partition }) => (waiting.get(partition)?.retryAt ?? 0) <= performance.now(),
+        );
         if (open.length > 0) await process(open);
       }
     }
@@ -129,7 +134,15 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     metrics.retried(group);
     const event = slice.events[0]?.event;
     log.error(
-      { err: error, group, partition: slice.partition, event_id: event?.id, event_type: event?.type, attempts, delay_ms: delayMs },
+      {
+        err: error,
+        group,
+        partition: slice.partition,
+        event_id: event?.id,
+        event_type: event?.type,
+        attempts,
+        delay_ms: delayMs,
+      },
       'an event could not be applied; its partition waits for it',
     );
   }

@@ -1,6 +1,7 @@
 /** Transactional outbox → relay → bus → inbox: events that are committed are delivered, and applied once. */
-export type { Bus, Received, Slice, Subscription } from './bus.ts';
+
 export { BUS_SETTINGS, createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
+export type { Bus, Received, Slice, Subscription } from './bus.ts';
 export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
 export { type CrashPoint, reached } from './crash-points.ts';
 export { once } from './inbox.ts';

@@ -80,11 +80,18 @@ export function createLeases(options: LeaseOptions): Leases {
       [...held.keys()],
     ]);
     const mine = new Map(renewed.map((row) => [row.partition, row.epoch]));
-    lose([...held].filter(([partition, epoch]) => mine.get(partition) !== epoch).map(([partition]) => partition));
+    lose(
+      [...held].filter(([partition, epoch]) => mine.get(partition) !== epoch).map(([partition]) => partition),
+    );
 
     if (held.size < fairShare && !stopped) {
       const wanted = fairShare - held.size;
-      const { rows } = await db.query<{ partition: number; epoch: bigint }>(sql.acquire, [scope, owner, ttlMs, wanted]);
+      const { rows } = await db.query<{ partition: number; epoch: bigint }>(sql.acquire, [
+        scope,
+        owner,
+        ttlMs,
+        wanted,
+      ]);
       for (const { partition, epoch } of rows) held.set(partition, epoch);
       if (rows.length > 0) {
         log.info({ scope, owner, partitions: rows.map((row) => row.partition) }, 'partitions acquired');

@@ -58,9 +58,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
   return {
     async append(tx, events) {
       if (events.length === 0) return;
-      const columns: [string[], string[], number[], string[], string[], string[], string[], string[], string[]] = [
-        [], [], [], [], [], [], [], [], [],
-      ]; // biome-ignore format: nine columns on one line
+      const columns: [
+        string[],
+        string[],
+        number[],
+        string[],
+        string[],
+        string[],
+        string[],
+        string[],
+        string[],
+      ] = [[], [], [], [], [], [], [], [], []];
       for (const { contract, id, data, context } of events) {
         const key = contract.key(data);
         const headers: OutboxHeaders = { source: options.source };

@@ -11,7 +11,9 @@ export function partitionOf(key: string, partitions: number): number {
 
 /** The number of partitions of this database: fixed when it was first migrated. */
 export async function readPartitionCount(db: Queryable): Promise<number> {
-  const { rows } = await db.query<{ partitions: number }>('select count(*)::int as partitions from relay_lease');
+  const { rows } = await db.query<{ partitions: number }>(
+    'select count(*)::int as partitions from relay_lease',
+  );
   const partitions = rows[0]?.partitions ?? 0;
   if (partitions === 0) throw new Error('relay_lease is empty: the database has not been migrated');
   return partitions;

@@ -89,7 +89,10 @@ export function createRelay(options: RelayOptions): Relay {
     shares.learn(outcome.countByPartition);
     for (const { topic, latenciesMs } of outcome.published) {
       metrics.published(topic, latenciesMs.length);
-      metrics.publishLatency(topic, latenciesMs.map((ms) => ms / 1_000)); // biome-ignore format: one line
+      metrics.publishLatency(
+        topic,
+        latenciesMs.map((ms) => ms / 1_000),
+      );
     }
     if (outcome.count > 0) options.onPublished?.();
     await floor.raise(holding, { published: outcome.count });

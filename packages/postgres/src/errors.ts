@@ -30,8 +30,15 @@ export function violatedConstraint(error: unknown): string | undefined {
 }
 
 const SOCKET_CODES = new Set([
-  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN',
-]); // biome-ignore format: a list reads best as a list
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+]);
 
 /** The connection is gone or could not be made. Whether the last statement took effect is unknown. */
 export function isConnectionLost(error: unknown): boolean {
@@ -41,7 +48,9 @@ export function isConnectionLost(error: unknown): boolean {
   if (state !== undefined) return state.startsWith('08') || state.startsWith('57P');
   const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
   if (code !== undefined && SOCKET_CODES.has(code)) return true;
-  return /connection terminated|connection ended|connection error|not queryable|query read timeout/i.test(message);
+  return /connection terminated|connection ended|connection error|not queryable|query read timeout/i.test(
+    message,
+  );
 }
 
 /** No connection was free in time, or the server has none left. Nothing was sent. */

@@ -1,5 +1,5 @@
 /** PostgreSQL as Surefire uses it. No other package imports the driver. */
-export { type Coalescer, type CoalesceOptions, coalesce, OverloadedError } from './coalesce.ts';
+export { type CoalesceOptions, type Coalescer, coalesce, OverloadedError } from './coalesce.ts';
 export {
   connect,
   type Database,

@@ -121,7 +121,11 @@ export function createPostgresBus(options: PostgresBusOptions): Bus {
 }
 
 function subscribe(
-  options: PostgresBusOptions & { group: string; contracts: readonly CriticalContract[]; onAcquired?: () => void },
+  options: PostgresBusOptions & {
+    group: string;
+    contracts: readonly CriticalContract[];
+    onAcquired?: () => void;
+  },
 ): Subscription {
   const { db, group, catalogue } = options;
   const types = options.contracts.map((contract) => catalogue.typeOf(contract));

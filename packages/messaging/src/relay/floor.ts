@@ -79,7 +79,10 @@ export function createFloor(options: { db: Database; everyMs: number }): Floor {
       // Two statements, in this order: the snapshot must be taken after the number was read.
       const { rows: numbers } = await db.query<{ last_value: bigint }>(newestNumber);
       const { rows: transactions } = await db.query<{ xid: string }>(nextTransaction);
-      mark = { sequence: (numbers[0] as { last_value: bigint }).last_value, xid: (transactions[0] as { xid: string }).xid };
+      mark = {
+        sequence: (numbers[0] as { last_value: bigint }).last_value,
+        xid: (transactions[0] as { xid: string }).xid,
+      };
     },
   };
 }

@@ -81,11 +81,10 @@ export async function publishPending(
   holding: Holding,
   limits: readonly number[],
 ): Promise<PublishOutcome> {
-  const { rows } = await db.query<{ partition: number; topic: string | null; latencies_ms: number[] }>(publish, [
-    holding.partitions,
-    holding.epochs,
-    limits,
-  ]);
+  const { rows } = await db.query<{ partition: number; topic: string | null; latencies_ms: number[] }>(
+    publish,
+    [holding.partitions, holding.epochs, limits],
+  );
   const countByPartition = new Map<number, number>();
   const published: { topic: string; latenciesMs: number[] }[] = [];
   let count = 0;

@@ -97,10 +97,14 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
   const { db, outbox } = options;
 
   async function execute(batch: Asked[]): Promise<DepositAnswer[]> {
-    const { rows } = await db.query<AccountRow>(readAccounts, [[...new Set(batch.map((asked) => asked.accountId))]]);
+    const { rows } = await db.query<AccountRow>(readAccounts, [
+      [...new Set(batch.map((asked) => asked.accountId))],
+    ]);
     const accounts = new Map(rows.map((account) => [account.id, account]));
 
-    const decisions = batch.map((asked) => acceptDeposit(visible(accounts.get(asked.accountId), asked), asked));
+    const decisions = batch.map((asked) =>
+      acceptDeposit(visible(accounts.get(asked.accountId), asked), asked),
+    );
     const accepted: (Asked & { currency: string })[] = [];
     decisions.forEach((decision, index) => {
       if (decision.accepted) accepted.push({ ...(batch[index] as Asked), currency: decision.currency });
@@ -112,16 +116,23 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
     const earlier = await find(others);
     return batch.map((asked, index) => {
       if (inserted.has(asked.operationId)) {
-        const operation = { operationId: asked.operationId, status: 'pending', balanceAfter: null, error: null } as const;
+        const operation = {
+          operationId: asked.operationId,
+          status: 'pending',
+          balanceAfter: null,
+          error: null,
+        } as const;
         return { outcome: 'accepted', operation };
       }
       const decision = decisions[index] as (typeof decisions)[number];
       const found = visible(accounts.get(asked.accountId), asked) && earlier.get(keyOf(asked));
       if (found === undefined) {
-        if (decision.accepted) throw new Error(`operation ${asked.operationId} was neither inserted nor found`);
+        if (decision.accepted)
+          throw new Error(`operation ${asked.operationId} was neither inserted nor found`);
         return { outcome: 'refused', refusal: decision.refusal };
       }
-      if (!found.request_hash.equals(asked.hash)) return { outcome: 'refused', refusal: 'IDEMPOTENCY_KEY_REUSED' };
+      if (!found.request_hash.equals(asked.hash))
+        return { outcome: 'refused', refusal: 'IDEMPOTENCY_KEY_REUSED' };
       const operation = {
         operationId: found.id,
         status: found.status,
@@ -192,7 +203,12 @@ function keyOf(asked: Asked): string {
 
 /** What makes two requests the same: their meaning, not their bytes. */
 function requestHash(request: DepositRequest): Buffer {
-  const meaning = JSON.stringify(['deposit', request.accountId, request.amount.toString(), request.currency ?? null]);
+  const meaning = JSON.stringify([
+    'deposit',
+    request.accountId,
+    request.amount.toString(),
+    request.currency ?? null,
+  ]);
   return createHash('sha256').update(meaning).digest();
 }
 

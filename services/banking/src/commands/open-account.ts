@@ -36,7 +36,9 @@ export function createAccountDesk(options: {
 
   async function open(requests: OpenAccount[]): Promise<OpenedAccount[]> {
     const accounts = requests.map((request) => ({ ...request, id: randomUUIDv7() }));
-    const unprepared = new Set(requests.map((request) => request.currency).filter((code) => !prepared.has(code)));
+    const unprepared = new Set(
+      requests.map((request) => request.currency).filter((code) => !prepared.has(code)),
+    );
     const external = [...unprepared].flatMap((currency) =>
       Array.from({ length: partitions }, (_, partition) => ({
         id: externalAccountId({ currency, partition }),
@@ -64,7 +66,12 @@ export function createAccountDesk(options: {
       return moments;
     });
     for (const currency of unprepared) prepared.add(currency);
-    return accounts.map(({ id, owner, currency }) => ({ id, owner, currency, createdAt: createdAt.get(id) as Date }));
+    return accounts.map(({ id, owner, currency }) => ({
+      id,
+      owner,
+      currency,
+      createdAt: createdAt.get(id) as Date,
+    }));
   }
 
   return coalesce({

@@ -3,6 +3,7 @@
  * the pure rules, and writes in sets: a hot account costs one row update per batch, not one per deposit.
  */
 import {
+  type CriticalContract,
   DepositCompleted,
   DepositFailed,
   DepositRequested,
@@ -10,7 +11,6 @@ import {
   event,
   FundsDeposited,
   type NewEvent,
-  type CriticalContract,
 } from '@surefire/events';
 import { type Outbox, partitionOf, type Received } from '@surefire/messaging';
 import type { Statement, Transaction } from '@surefire/postgres';
@@ -20,7 +20,12 @@ import { DEPOSIT_ERRORS, settleDeposit } from '../rules/deposit.ts';
 import type { Entry } from '../rules/ledger.ts';
 import { lockAccounts, writeLedger } from './ledger.ts';
 
-export type SettledDeposit = { kind: 'deposit'; status: 'completed' | 'failed'; currency: string; requestedAt: string };
+export type SettledDeposit = {
+  kind: 'deposit';
+  status: 'completed' | 'failed';
+  currency: string;
+  requestedAt: string;
+};
 
 const closeOperations: Statement = {
   name: 'banking_close_operations',
@@ -53,7 +58,12 @@ export function createDepositSettlement(options: {
     const timestamp = now().toISOString();
     const entries: Entry[] = [];
     const events: NewEvent<CriticalContract>[] = [];
-    const closed: { id: string; status: 'completed' | 'failed'; balanceAfter: bigint | null; error: string | null }[] = [];
+    const closed: {
+      id: string;
+      status: 'completed' | 'failed';
+      balanceAfter: bigint | null;
+      error: string | null;
+    }[] = [];
     const settled: SettledDeposit[] = [];
 
     for (const { data, context, time } of requests) {
@@ -61,7 +71,10 @@ export function createDepositSettlement(options: {
       const account = accounts.get(account_id) as Account;
       const partition = partitionOf(account_id, partitions);
       const external = accounts.get(externalAccountId({ currency: account.currency, partition })) as Account;
-      const posting = settleDeposit({ account, external }, { operationId: operation_id, amount: BigInt(amount) });
+      const posting = settleDeposit(
+        { account, external },
+        { operationId: operation_id, amount: BigInt(amount) },
+      );
       if (posting.posted) {
         for (const changed of posting.accounts) accounts.set(changed.id, changed);
         entries.push(...posting.entries);
@@ -97,7 +110,9 @@ export function createDepositSettlement(options: {
   };
 }
 
-function toRequest({ event: { id, data, time, correlationid, idempotencykey, traceparent } }: Received): Request {
+function toRequest({
+  event: { id, data, time, correlationid, idempotencykey, traceparent },
+}: Received): Request {
   return {
     data: data as Request['data'],
     time,
@@ -111,7 +126,11 @@ const readCurrencies: Statement = {
 };
 
 /** The customers' accounts and the external accounts that face them. A currency never changes. */
-async function involved(tx: Transaction, requests: readonly Request[], partitions: number): Promise<Set<string>> {
+async function involved(
+  tx: Transaction,
+  requests: readonly Request[],
+  partitions: number,
+): Promise<Set<string>> {
   const customers = [...new Set(requests.map(({ data }) => data.account_id))];
   const { rows } = await tx.query<{ id: string; currency: string }>(readCurrencies, [customers]);
   const external = rows.map(({ id, currency }) =>

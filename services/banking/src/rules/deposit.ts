@@ -28,7 +28,8 @@ export function acceptDeposit(
   if (account === undefined || account.kind !== 'customer') return refuse('ACCOUNT_NOT_FOUND');
   if (account.status === 'closed') return refuse('ACCOUNT_CLOSED');
   if (account.status === 'frozen') return refuse('ACCOUNT_FROZEN');
-  if (command.currency !== undefined && command.currency !== account.currency) return refuse('CURRENCY_MISMATCH');
+  if (command.currency !== undefined && command.currency !== account.currency)
+    return refuse('CURRENCY_MISMATCH');
   return { accepted: true, currency: account.currency };
 }
 

@@ -15,7 +15,12 @@ export type Entry = {
   readonly version: bigint;
 };
 
-export type LedgerRefusal = 'ACCOUNT_FROZEN' | 'ACCOUNT_CLOSED' | 'CURRENCY_MISMATCH' | 'INSUFFICIENT_FUNDS' | 'BALANCE_OVERFLOW';
+export type LedgerRefusal =
+  | 'ACCOUNT_FROZEN'
+  | 'ACCOUNT_CLOSED'
+  | 'CURRENCY_MISMATCH'
+  | 'INSUFFICIENT_FUNDS'
+  | 'BALANCE_OVERFLOW';
 
 export type Posting =
   | { readonly posted: true; readonly entries: readonly Entry[]; readonly accounts: readonly Account[] }
