@@ -1,0 +1,123 @@
+/** `/accounts`: open one, and read it, its balance, its entries and its operations. */
+
+import type { Coalescer, Queryable } from '@surefire/postgres';
+import { type HttpServer, Problem, requireScope } from '@surefire/service';
+import { Type } from 'typebox';
+import type { OpenAccount, OpenedAccount } from '../commands/open-account.ts';
+import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
+import { DEFAULT_CURRENCY, isCurrency } from '../rules/currency.ts';
+import { decodeCursor, encodeCursor, VERSION } from './cursor.ts';
+import { accountId, PageQuery, visibleTo } from './request.ts';
+import { Account, accountBody, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
+
+export function accountRoutes(
+  app: HttpServer,
+  parts: { db: Queryable; accounts: Coalescer<OpenAccount, OpenedAccount> },
+): void {
+  const { db, accounts } = parts;
+
+  app.post(
+    '/accounts',
+    {
+      schema: {
+        tags: ['accounts'],
+        summary: 'Open an account',
+        body: Type.Object(
+          {
+            owner: Type.String({ minLength: 1, maxLength: 255, pattern: '\\S' }),
+            currency: Type.Optional(Type.String({ description: `ISO 4217; default ${DEFAULT_CURRENCY}` })),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 201: Account },
+      },
+    },
+    async (request, reply) => {
+      const { principal, correlationId, traceparent } = request;
+      requireScope(principal, 'accounts:write');
+      const { owner, currency = DEFAULT_CURRENCY } = request.body;
+      if (!isCurrency(currency)) {
+        throw new Problem('unknown-currency', `${currency} is not a currency of ISO 4217.`);
+      }
+      if (principal.role === 'customer' && owner !== principal.id) {
+        throw new Problem('forbidden', 'A customer opens accounts for nobody else.');
+      }
+      const opened = await accounts.submit({ owner, currency, correlationId, traceparent });
+      reply.code(201).header('location', `/accounts/${opened.id}`);
+      return accountBody({
+        ...opened,
+        balance: 0n,
+        held: 0n,
+        status: 'open',
+        version: 0n,
+        created_at: opened.createdAt,
+      });
+    },
+  );
+
+  app.get(
+    '/accounts/:id',
+    {
+      schema: {
+        tags: ['accounts'],
+        summary: 'Read an account',
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: Account },
+      },
+    },
+    async (request) => accountBody(await mustFind(request)),
+  );
+
+  app.get(
+    '/accounts/:id/balance',
+    {
+      schema: {
+        tags: ['accounts'],
+        summary: 'Read an account’s balance',
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: Balance },
+      },
+    },
+    async (request) => balanceBody(await mustFind(request)),
+  );
+
+  app.get(
+    '/accounts/:id/entries',
+    {
+      schema: {
+        tags: ['accounts'],
+        summary: 'Read an account’s statement, newest entry first',
+        params: Type.Object({ id: Type.String() }),
+        querystring: PageQuery,
+        response: { 200: Entries },
+      },
+    },
+    async (request) => {
+      const { id } = await mustFind(request);
+      const { limit, cursor } = request.query;
+      const before = decodeCursor(cursor, VERSION);
+      const rows = await listEntries(db, {
+        accountId: id,
+        before: before === undefined ? undefined : BigInt(before),
+        limit: limit + 1,
+      });
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      return {
+        entries: page.map(entryBody),
+        ...(rows.length > limit && last !== undefined
+          ? { next_cursor: encodeCursor(String(last.version)) }
+          : {}),
+      };
+    },
+  );
+
+  async function mustFind(
+    request: Parameters<typeof visibleTo>[0] & { params: { id: string } },
+  ): Promise<AccountView> {
+    requireScope(request.principal, 'accounts:read');
+    const account = await findAccount(db, accountId(request.params.id), visibleTo(request));
+    if (account === undefined) throw new Problem('not-found', 'There is no such account.');
+    return account;
+  }
+}

@@ -1,0 +1,67 @@
+/** `POST /accounts/:id/deposit`: 202 once the operation and its event are committed, and not before. */
+import { type HttpServer, Problem, type ProblemSlug, requireScope } from '@surefire/service';
+import { Type } from 'typebox';
+import type { DepositAnswer, DepositDesk } from '../commands/accept-deposit.ts';
+import { idempotencyKey } from './idempotency-key.ts';
+import { accountId, visibleTo } from './request.ts';
+import { Accepted, acceptedBody } from './schemas.ts';
+
+type Refusal = Extract<DepositAnswer, { outcome: 'refused' }>['refusal'];
+
+const PROBLEMS: Readonly<Record<Refusal, readonly [ProblemSlug, string]>> = {
+  AMOUNT_OUT_OF_RANGE: [
+    'amount-out-of-range',
+    'The amount must be between 1 and 9007199254740991 minor units.',
+  ],
+  UNKNOWN_CURRENCY: ['unknown-currency', 'The currency is not one of ISO 4217.'],
+  ACCOUNT_NOT_FOUND: ['not-found', 'There is no such account.'],
+  ACCOUNT_CLOSED: ['account-closed', 'The account is closed.'],
+  ACCOUNT_FROZEN: ['account-frozen', 'The account is frozen.'],
+  CURRENCY_MISMATCH: ['currency-mismatch', 'The account is held in another currency.'],
+  IDEMPOTENCY_KEY_REUSED: ['idempotency-key-reused', 'This key came before with another request.'],
+};
+
+export function depositRoutes(app: HttpServer, parts: { deposits: DepositDesk }): void {
+  app.post(
+    '/accounts/:id/deposit',
+    {
+      schema: {
+        tags: ['money'],
+        summary: 'Deposit money; settled in the background',
+        description:
+          'Needs an `Idempotency-Key` header, or `idempotency_key` in the body. The answer is 202 once the request ' +
+          'is durable; `Location` says where to watch it. Repeating the request with its key is always safe.',
+        params: Type.Object({ id: Type.String() }),
+        headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String()) }),
+        body: Type.Object(
+          {
+            amount: Type.Integer({ description: 'Integer minor units, at least 1' }),
+            currency: Type.Optional(Type.String({ description: 'Must be the account’s, if given' })),
+            idempotency_key: Type.Optional(Type.String()),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 202: Accepted },
+      },
+    },
+    async (request, reply) => {
+      const { principal, correlationId, traceparent, body } = request;
+      requireScope(principal, 'money:write');
+      const key = idempotencyKey({ header: request.headers['idempotency-key'], body: body.idempotency_key });
+      const answer = await parts.deposits.accept({
+        accountId: accountId(request.params.id),
+        amount: BigInt(body.amount),
+        currency: body.currency,
+        idempotencyKey: key,
+        owner: visibleTo(request).owner,
+        principalId: principal.id,
+        correlationId,
+        traceparent,
+      });
+      if (answer.outcome === 'refused') throw new Problem(...PROBLEMS[answer.refusal]);
+      if (answer.outcome === 'replayed') reply.header('idempotent-replayed', 'true');
+      reply.code(202).header('location', `/operations/${answer.operation.operationId}`);
+      return acceptedBody(answer.operation);
+    },
+  );
+}

@@ -1,0 +1,154 @@
+/** The wire: snake_case JSON, integer minor units, UTC RFC 3339 with milliseconds. */
+import { Type } from 'typebox';
+import type { AccountView, EntryView } from '../projections/accounts.ts';
+import { OPERATION_STATUSES, type OperationView } from '../projections/operations.ts';
+
+const Id = Type.String({ format: 'uuid' });
+const Moment = Type.String({ format: 'date-time' });
+const Money = Type.Integer({ description: 'Integer minor units of the currency' });
+
+export const Account = Type.Object(
+  {
+    id: Id,
+    owner: Type.String(),
+    currency: Type.String(),
+    balance: Money,
+    available: Type.Integer({ description: 'The balance less what operations under way have reserved' }),
+    status: Type.Union([Type.Literal('open'), Type.Literal('frozen'), Type.Literal('closed')]),
+    version: Type.Integer({ description: 'How many ledger entries the account has' }),
+    created_at: Moment,
+  },
+  { $id: 'Account' },
+);
+
+export const Balance = Type.Object(
+  { account_id: Id, currency: Type.String(), balance: Money, available: Money, version: Type.Integer() },
+  { $id: 'Balance' },
+);
+
+export const Entries = Type.Object(
+  {
+    entries: Type.Array(
+      Type.Object({
+        version: Type.Integer({ description: 'The account’s version after this entry: 1, 2, 3 …' }),
+        operation_id: Id,
+        amount: Type.Integer({ description: 'Positive into the account, negative out of it' }),
+        balance_after: Money,
+        created_at: Moment,
+      }),
+    ),
+    next_cursor: Type.Optional(Type.String({ description: 'Absent on the last page' })),
+  },
+  { $id: 'Entries' },
+);
+
+export const Operation = Type.Object(
+  {
+    operation_id: Id,
+    kind: Type.Literal('deposit'),
+    status: Type.Union(OPERATION_STATUSES.map((status) => Type.Literal(status))),
+    account_id: Id,
+    amount: Money,
+    currency: Type.String(),
+    balance_after: Type.Optional(Money),
+    error: Type.Optional(Type.String()),
+    steps: Type.Array(Type.Object({ name: Type.String(), at: Moment })),
+    created_at: Moment,
+    updated_at: Moment,
+  },
+  { $id: 'Operation' },
+);
+
+export const Operations = Type.Object(
+  { operations: Type.Array(Operation), next_cursor: Type.Optional(Type.String()) },
+  { $id: 'Operations' },
+);
+
+export const Accepted = Type.Object(
+  {
+    operation_id: Id,
+    status: Type.Union(OPERATION_STATUSES.map((status) => Type.Literal(status))),
+    message: Type.String(),
+    balance_after: Type.Optional(Money),
+    error: Type.Optional(Type.String()),
+  },
+  { $id: 'Accepted' },
+);
+
+/** A customer's balance is bounded so that JSON carries it exactly; the database holds the bound. */
+function money(amount: bigint): number {
+  const value = Number(amount);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${amount} does not fit a JSON integer`);
+  return value;
+}
+
+export function accountBody(account: AccountView) {
+  return {
+    id: account.id,
+    owner: account.owner,
+    currency: account.currency,
+    balance: money(account.balance),
+    available: money(account.balance - account.held),
+    status: account.status,
+    version: money(account.version),
+    created_at: account.created_at.toISOString(),
+  };
+}
+
+export function balanceBody(account: AccountView) {
+  const { id, currency, balance, available, version } = accountBody(account);
+  return { account_id: id, currency, balance, available, version };
+}
+
+export function entryBody(entry: EntryView) {
+  return {
+    version: money(entry.version),
+    operation_id: entry.transaction_id,
+    amount: money(entry.amount),
+    balance_after: money(entry.balance_after),
+    created_at: entry.created_at.toISOString(),
+  };
+}
+
+export function operationBody(operation: OperationView) {
+  const createdAt = operation.created_at.toISOString();
+  const updatedAt = operation.updated_at.toISOString();
+  const ended = operation.status === 'pending' ? [] : [{ name: operation.status, at: updatedAt }];
+  return {
+    operation_id: operation.id,
+    kind: operation.kind as 'deposit',
+    status: operation.status,
+    account_id: operation.account_id,
+    amount: money(operation.amount),
+    currency: operation.currency,
+    ...(operation.balance_after === null ? {} : { balance_after: money(operation.balance_after) }),
+    ...(operation.error === null ? {} : { error: operation.error }),
+    steps: [{ name: 'requested', at: createdAt }, ...ended],
+    created_at: createdAt,
+    updated_at: updatedAt,
+  };
+}
+
+/** What a client reads of an operation that it has just asked for, or asked for before. */
+export function acceptedBody(operation: {
+  operationId: string;
+  status: OperationView['status'];
+  balanceAfter: bigint | null;
+  error: string | null;
+}) {
+  return {
+    operation_id: operation.operationId,
+    status: operation.status,
+    message: MESSAGES[operation.status],
+    ...(operation.balanceAfter === null ? {} : { balance_after: money(operation.balanceAfter) }),
+    ...(operation.error === null ? {} : { error: operation.error }),
+  };
+}
+
+const MESSAGES: Readonly<Record<OperationView['status'], string>> = {
+  pending: 'Deposit request accepted and is being processed',
+  completed: 'Deposit completed',
+  failed: 'Deposit failed',
+  compensated: 'Deposit was undone',
+  needs_attention: 'Deposit needs an operator’s attention',
+};
