@@ -120,6 +120,11 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<
   } as unknown as Transaction;
 
   let broken: Error | undefined;
+  // A connection that breaks between two statements says so only here; unheard, it would end the process.
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onError);
   try {
     await client.query('begin');
     const value = await work(tx);
@@ -128,9 +133,10 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<
     return value;
   } catch (error) {
     if (error instanceof CommitUnknownError || isConnectionLost(error)) broken = error as Error;
-    else broken = await rollback(client);
+    else broken ??= await rollback(client);
     throw error;
   } finally {
+    client.off('error', onError);
     client.release(broken);
   }
 }
