@@ -1,5 +1,6 @@
 /** Transactional outbox → relay → bus → inbox: events that are committed are delivered, and applied once. */
 
+export { type Backlog, type BacklogWatch, createBacklogWatch, readBacklog, readLag } from './backlog.ts';
 export { BUS_SETTINGS, createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
 export type { Bus, Received, Slice, Subscription } from './bus.ts';
 export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
@@ -7,6 +8,7 @@ export { type CrashPoint, reached } from './crash-points.ts';
 export { once } from './inbox.ts';
 export { FencedError } from './lease.ts';
 export type { Log } from './log.ts';
+export { createMaintenance, ensurePartitions, PARTITION_DAYS_AHEAD } from './maintenance.ts';
 export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts';
 export { createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
 export { partitionOf, readPartitionCount } from './partition.ts';

@@ -36,12 +36,19 @@ const SOURCE = '/surefire/banking';
 /** Adds banking's routes to the server. `outboxWake` is hinted after every commit that appended events. */
 export function bankingApi(
   app: HttpServer,
-  parts: { db: Database; catalogue: Catalogue; partitions: number; outboxWake: Wake },
+  parts: {
+    db: Database;
+    catalogue: Catalogue;
+    partitions: number;
+    outboxWake: Wake;
+    /** Whether new commands are to be refused for now. */
+    overloaded: () => boolean;
+  },
 ): void {
-  const { db, catalogue, partitions, outboxWake } = parts;
+  const { db, catalogue, partitions, outboxWake, overloaded } = parts;
   const outbox = createOutbox({ catalogue, partitions, source: SOURCE, wake: outboxWake });
-  accountRoutes(app, { db, accounts: createAccountDesk({ db, outbox, partitions }) });
-  depositRoutes(app, { deposits: createDepositDesk({ db, outbox }) });
+  accountRoutes(app, { db, accounts: createAccountDesk({ db, outbox, partitions }), overloaded });
+  depositRoutes(app, { deposits: createDepositDesk({ db, outbox }), overloaded });
   operationRoutes(app, { db });
 }
 

@@ -7,12 +7,12 @@ import type { OpenAccount, OpenedAccount } from '../commands/open-account.ts';
 import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
 import { DEFAULT_CURRENCY, isCurrency } from '../rules/currency.ts';
 import { decodeCursor, encodeCursor, VERSION } from './cursor.ts';
-import { accountId, PageQuery, visibleTo } from './request.ts';
+import { accountId, overload, PageQuery, visibleTo } from './request.ts';
 import { Account, accountBody, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
 
 export function accountRoutes(
   app: HttpServer,
-  parts: { db: Queryable; accounts: Coalescer<OpenAccount, OpenedAccount> },
+  parts: { db: Queryable; accounts: Coalescer<OpenAccount, OpenedAccount>; overloaded: () => boolean },
 ): void {
   const { db, accounts } = parts;
 
@@ -35,6 +35,7 @@ export function accountRoutes(
     async (request, reply) => {
       const { principal, correlationId, traceparent } = request;
       requireScope(principal, 'accounts:write');
+      if (parts.overloaded()) throw overload();
       const { owner, currency = DEFAULT_CURRENCY } = request.body;
       if (!isCurrency(currency)) {
         throw new Problem('unknown-currency', `${currency} is not a currency of ISO 4217.`);

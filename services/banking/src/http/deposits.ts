@@ -3,7 +3,7 @@ import { type HttpServer, Problem, type ProblemSlug, requireScope } from '@suref
 import { Type } from 'typebox';
 import type { DepositAnswer, DepositDesk } from '../commands/accept-deposit.ts';
 import { idempotencyKey } from './idempotency-key.ts';
-import { accountId, visibleTo } from './request.ts';
+import { accountId, overload, visibleTo } from './request.ts';
 import { Accepted, acceptedBody } from './schemas.ts';
 
 type Refusal = Extract<DepositAnswer, { outcome: 'refused' }>['refusal'];
@@ -21,7 +21,10 @@ const PROBLEMS: Readonly<Record<Refusal, readonly [ProblemSlug, string]>> = {
   IDEMPOTENCY_KEY_REUSED: ['idempotency-key-reused', 'This key came before with another request.'],
 };
 
-export function depositRoutes(app: HttpServer, parts: { deposits: DepositDesk }): void {
+export function depositRoutes(
+  app: HttpServer,
+  parts: { deposits: DepositDesk; overloaded: () => boolean },
+): void {
   app.post(
     '/accounts/:id/deposit',
     {
@@ -47,6 +50,7 @@ export function depositRoutes(app: HttpServer, parts: { deposits: DepositDesk })
     async (request, reply) => {
       const { principal, correlationId, traceparent, body } = request;
       requireScope(principal, 'money:write');
+      if (parts.overloaded()) throw overload();
       const key = idempotencyKey({ header: request.headers['idempotency-key'], body: body.idempotency_key });
       const answer = await parts.deposits.accept({
         accountId: accountId(request.params.id),

@@ -28,3 +28,10 @@ export function operationId(text: string): string {
   if (!UUID.test(text)) throw new Problem('not-found', 'There is no such operation.');
   return text;
 }
+
+/** More is waiting than this installation wants to promise: come back later. Nothing was accepted. */
+export function overload(): Problem {
+  return new Problem('overloaded', 'Too many accepted requests are waiting to be processed.', {
+    headers: { 'retry-after': '5' },
+  });
+}
