@@ -16,7 +16,7 @@ import {
   type Wake,
 } from '@surefire/messaging';
 import type { Database, MigrationModule } from '@surefire/postgres';
-import type { HttpServer } from '@surefire/service';
+import type { Http } from '@surefire/service';
 import { createDepositDesk } from './commands/accept-deposit.ts';
 import { createAccountDesk } from './commands/open-account.ts';
 import { createDepositSettlement, type SettledDeposit } from './commands/settle-deposits.ts';
@@ -35,7 +35,7 @@ const SOURCE = '/surefire/banking';
 
 /** Adds banking's routes to the server. `outboxWake` is hinted after every commit that appended events. */
 export function bankingApi(
-  app: HttpServer,
+  app: Http,
   parts: {
     db: Database;
     catalogue: Catalogue;

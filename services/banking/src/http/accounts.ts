@@ -1,7 +1,7 @@
 /** `/accounts`: open one, and read it, its balance, its entries and its operations. */
 
 import type { Coalescer, Queryable } from '@surefire/postgres';
-import { type HttpServer, Problem, requireScope } from '@surefire/service';
+import { type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
 import type { OpenAccount, OpenedAccount } from '../commands/open-account.ts';
 import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
@@ -11,7 +11,7 @@ import { accountId, overload, PageQuery, visibleTo } from './request.ts';
 import { Account, accountBody, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
 
 export function accountRoutes(
-  app: HttpServer,
+  app: Http,
   parts: { db: Queryable; accounts: Coalescer<OpenAccount, OpenedAccount>; overloaded: () => boolean },
 ): void {
   const { db, accounts } = parts;
@@ -19,6 +19,7 @@ export function accountRoutes(
   app.post(
     '/accounts',
     {
+      config: { scope: 'accounts:write' },
       schema: {
         tags: ['accounts'],
         summary: 'Open an account',
@@ -33,8 +34,7 @@ export function accountRoutes(
       },
     },
     async (request, reply) => {
-      const { principal, correlationId, traceparent } = request;
-      requireScope(principal, 'accounts:write');
+      const { principal, id: correlationId, traceparent } = request;
       if (parts.overloaded()) throw overload();
       const { owner, currency = DEFAULT_CURRENCY } = request.body;
       if (!isCurrency(currency)) {
@@ -59,6 +59,7 @@ export function accountRoutes(
   app.get(
     '/accounts/:id',
     {
+      config: { scope: 'accounts:read' },
       schema: {
         tags: ['accounts'],
         summary: 'Read an account',
@@ -72,6 +73,7 @@ export function accountRoutes(
   app.get(
     '/accounts/:id/balance',
     {
+      config: { scope: 'accounts:read' },
       schema: {
         tags: ['accounts'],
         summary: 'Read an account’s balance',
@@ -85,6 +87,7 @@ export function accountRoutes(
   app.get(
     '/accounts/:id/entries',
     {
+      config: { scope: 'accounts:read' },
       schema: {
         tags: ['accounts'],
         summary: 'Read an account’s statement, newest entry first',
@@ -116,7 +119,6 @@ export function accountRoutes(
   async function mustFind(
     request: Parameters<typeof visibleTo>[0] & { params: { id: string } },
   ): Promise<AccountView> {
-    requireScope(request.principal, 'accounts:read');
     const account = await findAccount(db, accountId(request.params.id), visibleTo(request));
     if (account === undefined) throw new Problem('not-found', 'There is no such account.');
     return account;

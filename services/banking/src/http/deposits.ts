@@ -1,5 +1,5 @@
 /** `POST /accounts/:id/deposit`: 202 once the operation and its event are committed, and not before. */
-import { type HttpServer, Problem, type ProblemSlug, requireScope } from '@surefire/service';
+import { type Http, Problem, type ProblemSlug } from '@surefire/service';
 import { Type } from 'typebox';
 import type { DepositAnswer, DepositDesk } from '../commands/accept-deposit.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -22,12 +22,13 @@ const PROBLEMS: Readonly<Record<Refusal, readonly [ProblemSlug, string]>> = {
 };
 
 export function depositRoutes(
-  app: HttpServer,
+  app: Http,
   parts: { deposits: DepositDesk; overloaded: () => boolean },
 ): void {
   app.post(
     '/accounts/:id/deposit',
     {
+      config: { scope: 'money:write' },
       schema: {
         tags: ['money'],
         summary: 'Deposit money; settled in the background',
@@ -48,8 +49,7 @@ export function depositRoutes(
       },
     },
     async (request, reply) => {
-      const { principal, correlationId, traceparent, body } = request;
-      requireScope(principal, 'money:write');
+      const { principal, id: correlationId, traceparent, body } = request;
       if (parts.overloaded()) throw overload();
       const key = idempotencyKey({ header: request.headers['idempotency-key'], body: body.idempotency_key });
       const answer = await parts.deposits.accept({

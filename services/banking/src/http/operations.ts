@@ -1,6 +1,6 @@
 /** `/operations`: what became of what was asked for. */
 import type { Queryable } from '@surefire/postgres';
-import { type HttpServer, Problem, requireScope } from '@surefire/service';
+import { type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
 import { findAccount } from '../projections/accounts.ts';
 import { findOperation, listOperations, OPERATION_STATUSES } from '../projections/operations.ts';
@@ -17,12 +17,13 @@ const Filter = Type.Object(
   { additionalProperties: false },
 );
 
-export function operationRoutes(app: HttpServer, parts: { db: Queryable }): void {
+export function operationRoutes(app: Http, parts: { db: Queryable }): void {
   const { db } = parts;
 
   app.get(
     '/operations/:id',
     {
+      config: { scope: 'operations:read' },
       schema: {
         tags: ['operations'],
         summary: 'Read an operation',
@@ -31,7 +32,6 @@ export function operationRoutes(app: HttpServer, parts: { db: Queryable }): void
       },
     },
     async (request) => {
-      requireScope(request.principal, 'operations:read');
       const operation = await findOperation(db, operationId(request.params.id), visibleTo(request));
       if (operation === undefined) throw new Problem('not-found', 'There is no such operation.');
       return operationBody(operation);
@@ -41,6 +41,7 @@ export function operationRoutes(app: HttpServer, parts: { db: Queryable }): void
   app.get(
     '/operations',
     {
+      config: { scope: 'operations:read' },
       schema: {
         tags: ['operations'],
         summary: 'Look an account’s operations up, newest first',
@@ -57,6 +58,7 @@ export function operationRoutes(app: HttpServer, parts: { db: Queryable }): void
   app.get(
     '/accounts/:id/operations',
     {
+      config: { scope: 'operations:read' },
       schema: {
         tags: ['operations'],
         summary: 'The same, by the account’s own address',
@@ -78,7 +80,6 @@ export function operationRoutes(app: HttpServer, parts: { db: Queryable }): void
       status?: (typeof OPERATION_STATUSES)[number];
     },
   ) {
-    requireScope(request.principal, 'operations:read');
     const found = await findAccount(db, accountId(account), visibleTo(request));
     if (found === undefined) throw new Problem('not-found', 'There is no such account.');
     const rows = await listOperations(db, {

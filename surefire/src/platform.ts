@@ -1,0 +1,185 @@
+/**
+ * Puts a process together: which parts its roles need, and in which order they start. Wiring only; read it from
+ * top to bottom. `up` owns the embedded database, `run` uses a database that is there.
+ */
+import { bankingApi, bankingConsumer, bankingMigrations } from '@surefire/banking';
+import { platformCatalogue } from '@surefire/events';
+import {
+  BUS_SETTINGS,
+  createBacklogWatch,
+  createMaintenance,
+  createPostgresBus,
+  createRelay,
+  createWake,
+  ensurePartitions,
+  messagingMetrics,
+  messagingMigrations,
+  RELAY_SETTINGS,
+  readPartitionCount,
+} from '@surefire/messaging';
+import {
+  connect,
+  type Database,
+  isTransient,
+  type MigrationModule,
+  migrate,
+  OverloadedError,
+} from '@surefire/postgres';
+import {
+  assertCanListen,
+  type Component,
+  type Config,
+  createAuthenticator,
+  createHealth,
+  createHttp,
+  createKeyFinder,
+  createLog,
+  createMetrics,
+  ensureDevelopmentKey,
+  httpComponent,
+  type Metrics,
+  runComponents,
+  serviceMigrations,
+} from '@surefire/service';
+import { banner } from './banner.ts';
+import { watchOutbox } from './gauges.ts';
+import { openDatabase } from './open-database.ts';
+import { type PoolPlan, planPools } from './pools.ts';
+import { availableRoles } from './roles.ts';
+import { say } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+export const MIGRATIONS: readonly MigrationModule[] = [messagingMigrations, serviceMigrations, bankingMigrations];
+
+export type PlatformOptions = {
+  config: Config;
+  command: 'up' | 'run';
+  /** Where a process without the role `api` serves health and metrics. Default: a free port, which is logged. */
+  operationsPort?: number;
+};
+
+/** Runs until a signal; resolves with the exit code. Throws, with nothing left running, when it cannot start. */
+export async function runPlatform(options: PlatformOptions): Promise<number> {
+  const { config, command } = options;
+  const roles = availableRoles(config);
+  const plan = planPools({ roles, max: config.poolMax });
+  const serves = roles.includes('api');
+  const address = serves ? config.http : { host: config.http.host, port: options.operationsPort ?? 0 };
+  await assertCanListen(address);
+
+  const log = createLog({ service: 'surefire', level: config.logLevel, role: roles.join(','), version: VERSION });
+  await using database = await openDatabase({ config, command });
+  const applied = await migrate({ url: database.url, modules: MIGRATIONS });
+  if (applied.length > 0) log.info({ migrations: applied.length }, 'database migrated');
+
+  const metrics = createMetrics();
+  await using pools = createPools({ url: database.url, plan, metrics, onIdleError: (err) => log.warn({ err }, 'an idle connection broke') });
+  const operations = pools.open('operations');
+  await ensurePartitions(operations);
+  const partitions = await readPartitionCount(operations);
+  const development = serves
+    ? await ensureDevelopmentKey(operations, { dataDir: config.dataDir, configured: config.apiKey })
+    : undefined;
+
+  const health = createHealth({ onFailure: (check, err) => log.warn({ check, err }, 'not ready') });
+  health.add('database', () => operations.query('select 1'));
+  watchOutbox({ db: operations, metrics, countMax: config.outboxPendingMax + 1 });
+
+  const catalogue = platformCatalogue({ namespace: config.eventNamespace });
+  const messaging = messagingMetrics(metrics.registry);
+  const outboxWake = createWake();
+  const busWake = createWake();
+  const components: Component[] = [];
+
+  if (roles.includes('relay')) {
+    const db = pools.open('relay', RELAY_SETTINGS);
+    const wake = outboxWake;
+    const relay = createRelay({ db, log, wake, metrics: messaging, onPublished: () => busWake.notify() });
+    components.push({ name: 'relay', start: () => relay.start(), stop: () => relay.stop() });
+    const maintenance = createMaintenance({ db: operations, log });
+    components.push({ name: 'maintenance', start: async () => maintenance.start(), stop: () => maintenance.stop() });
+  }
+
+  if (roles.includes('banking')) {
+    const db = pools.open('consumers');
+    const bus = createPostgresBus({ db: pools.open('bus', BUS_SETTINGS), catalogue, log, metrics: messaging });
+    const onSettled = countSettled(metrics);
+    const wakes = { busWake, outboxWake };
+    const consumer = bankingConsumer({ db, bus, catalogue, partitions, log, metrics: messaging, ...wakes, onSettled });
+    components.push({ name: 'banking', start: () => consumer.start(), stop: () => consumer.stop() });
+  }
+
+  const app = createHttp({
+    log,
+    metrics,
+    health,
+    version: VERSION,
+    authenticate: createAuthenticator({ findKey: createKeyFinder(operations) }),
+    isUnavailable: isTransient,
+    isOverloaded: (error) => error instanceof OverloadedError,
+  });
+  if (serves) {
+    const db = pools.open('api');
+    const watch = createBacklogWatch({ db: operations, pendingMax: config.outboxPendingMax, log });
+    components.push({ name: 'backlog watch', start: async () => watch.start(), stop: () => watch.stop() });
+    app.register(async (scope) => {
+      bankingApi(scope, { db, catalogue, partitions, outboxWake, overloaded: () => watch.overloaded });
+    });
+  }
+  // Last to start and first to stop: whoever is answered finds everything running.
+  let url = '';
+  const onListening = (bound: { url: string }) => {
+    url = bound.url;
+  };
+  components.push(httpComponent({ app, ...address, onListening }));
+
+  return await runComponents({
+    components,
+    log,
+    onReady() {
+      log.info({ url, roles }, 'ready');
+      if (command === 'up' && development !== undefined) {
+        say(banner({ url, key: development.key, keyFile: development.file }));
+      }
+    },
+    onDraining: () => health.markDraining(),
+  });
+}
+
+/** The process's connections, opened part by part and closed together. */
+function createPools(options: {
+  url: string;
+  plan: PoolPlan;
+  metrics: Metrics;
+  onIdleError: (error: Error) => void;
+}): { open: (part: keyof PoolPlan, settings?: Readonly<Record<string, string>>) => Database } & AsyncDisposable {
+  const opened: Database[] = [];
+  return {
+    open(part, settings = {}) {
+      const db = connect({
+        url: options.url,
+        max: options.plan[part] as number,
+        applicationName: `surefire ${part}`,
+        settings,
+        onIdleError: options.onIdleError,
+      });
+      options.metrics.watchPool(db.pool, part);
+      opened.push(db);
+      return db;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((db) => db.close()));
+    },
+  };
+}
+
+function countSettled(metrics: Metrics): Parameters<typeof bankingConsumer>[0]['onSettled'] {
+  return (settled) => {
+    const now = Date.now();
+    for (const { kind, status, currency, requestedAt } of settled) {
+      metrics.operations.inc({ kind, status });
+      metrics.operationDuration.observe({ kind, status }, Math.max(0, now - Date.parse(requestedAt)) / 1_000);
+      if (status === 'completed') metrics.balancesUpdated.inc({ currency });
+    }
+  };
+}
