@@ -40,6 +40,16 @@ export async function exclusively<T>(
   }
 }
 
+/**
+ * Takes the lock for as long as the process lives, or says at once that another process has it.
+ */
+export function holdExclusively(path: string): { release(): void } | undefined {
+  const lock = open(path);
+  if (tryLock(lock, path)) return { release: () => lock.close() };
+  lock.close();
+  return undefined;
+}
+
 function open(path: string): DatabaseSync {
   try {
     return new DatabaseSync(path, { timeout: 0 });

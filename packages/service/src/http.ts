@@ -1,0 +1,243 @@
+/**
+ * The HTTP server every process with an API has: Fastify with its conveniences for money switched off.
+ *
+ *   const app = createHttp({ log, metrics, health, authenticate, isUnavailable });
+ *   app.register(bankingRoutes, { ... });            // routes go into plugins, and each has a schema
+ *   await listen(app, config.http);
+ *
+ * Every answer carries `X-Correlation-Id`, every failure is a problem document (RFC 9457), every route asks for a
+ * key unless its `config` says `public`, and for `config.scope` if it says so. Nothing in a body is coerced,
+ * filled in or dropped.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+  type RawServerDefault,
+} from 'fastify';
+import { type Authenticate, type Principal, requireScope } from './auth.ts';
+import type { Health } from './health.ts';
+import { createAllowedMethods } from './http/allowed-methods.ts';
+import { answerClientError, type Classifiers, sendProblem, toProblem } from './http/answers.ts';
+import { correlationIdOf, traceparentOf } from './http/correlation.ts';
+import { contentProblem, targetProblem } from './http/head.ts';
+import { parseJsonBody } from './http/json.ts';
+import { publicRoutes } from './http/public-routes.ts';
+import { createRequestRecorder } from './http/record.ts';
+import { guardRoute } from './http/route-guard.ts';
+import { problemSchema } from './http/schemas.ts';
+import { buildValidatorFactory } from './http/validation.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { Problem } from './problem.ts';
+
+export {
+  type Address,
+  assertCanListen,
+  closeHttp,
+  type HttpComponentOptions,
+  httpComponent,
+  ListenError,
+  listen,
+} from './http/listen.ts';
+export { problemResponses } from './http/schemas.ts';
+
+export type Http = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whom the request acts for. Not set on public routes. */
+    principal: Principal;
+    /** The client's W3C trace context, if it sent a valid one; `request.id` is the correlation id. */
+    traceparent: string | undefined;
+  }
+  interface FastifyContextConfig {
+    /** The route needs no key. */
+    public?: boolean;
+    /** The scope its caller must hold, e.g. `money:write`. */
+    scope?: string;
+  }
+}
+
+export type HttpOptions = Classifiers & {
+  log: Log;
+  metrics: Metrics;
+  health: Health;
+  authenticate: Authenticate;
+  /** For the documentation. */
+  title?: string;
+  version?: string;
+  description?: string;
+  tags?: readonly { name: string; description: string }[];
+  /** The document of `/asyncapi.json`. Absent: there is no such route. */
+  asyncApi?: () => object;
+  limits?: Partial<HttpLimits>;
+};
+
+export type HttpLimits = {
+  bodyBytes: number;
+  headerBytes: number;
+  headersTimeoutMs: number;
+  /** For the whole request to arrive, not for the answer. */
+  requestTimeoutMs: number;
+  /** For the next request on an idle connection: longer than a load balancer's own 60 s. */
+  keepAliveTimeoutMs: number;
+  connectionsMax: number;
+};
+
+const LIMITS: HttpLimits = {
+  bodyBytes: 64 * 1024,
+  headerBytes: 16 * 1024,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 65_000,
+  connectionsMax: 10_000,
+};
+
+/** Builds the server; it does not listen yet. Routes must be registered in plugins, so that they are documented. */
+export function createHttp(options: HttpOptions): Http {
+  const { log, metrics, authenticate } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  const classifiers: Classifiers = options;
+  const recorder = createRequestRecorder({ log, metrics });
+
+  const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    const problem = toProblem(error, classifiers);
+    if (problem.status >= 500) recorder.failed(problem, request);
+    return sendProblem(problem, reply);
+  };
+
+  const app: Http = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlation_id' }),
+    genReqId: (raw) => correlationIdOf(raw.headers['x-correlation-id']),
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      // How often Node looks for requests past their time: by default only every 30 s.
+      connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
+      // Node's own answer would be no problem document; `targetProblem` refuses instead.
+      requireHostHeader: false,
+    },
+    routerOptions: { maxParamLength: 128 },
+    schemaController: { compilersFactory: { buildValidator: buildValidatorFactory() } },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-correlation-id', request.id);
+      void answerProblem(error, request as FastifyRequest, reply as unknown as FastifyReply);
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.server.maxConnections = limits.connectionsMax;
+
+  app.decorateRequest('principal', null as unknown as Principal);
+  app.decorateRequest('traceparent', undefined);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    // Clients often announce JSON and send nothing; that is only wrong where something is expected.
+    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
+    try {
+      done(null, parseJsonBody(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+
+  let draining = false;
+  app.addHook('preClose', (done) => {
+    draining = true;
+    done();
+  });
+
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-correlation-id', request.id);
+    reply.header('cache-control', 'no-store');
+    reply.header('x-content-type-options', 'nosniff');
+    const { raw } = request;
+    request.traceparent = traceparentOf(raw.headers['traceparent']);
+    const problem = targetProblem(raw, request.query);
+    if (problem !== undefined) return done(problem);
+    const { public: isPublic, scope, url } = request.routeOptions.config;
+    if (isPublic || url === undefined) return done();
+
+    const admit = (principal: Principal): Error | undefined => {
+      request.principal = principal;
+      if (scope !== undefined) requireScope(principal, scope);
+      return contentProblem(raw);
+    };
+    let refusal: Error | undefined;
+    try {
+      const principal = authenticate(raw.headers);
+      if (principal instanceof Promise) {
+        principal.then(admit).then(done, done);
+        return;
+      }
+      refusal = admit(principal);
+    } catch (error) {
+      refusal = error as Error;
+    }
+    done(refusal);
+  });
+
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (draining) reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    recorder.answered(request, reply);
+    done();
+  });
+
+  const allowed = createAllowedMethods();
+  app.addHook('onRoute', (route) => {
+    allowed.add(route.url, route.method);
+    guardRoute(route);
+  });
+  app.setErrorHandler(answerProblem);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.raw.url?.split('?', 1)[0] ?? '';
+    const methods = allowed.of(path);
+    if (methods.length === 0) return sendProblem(new Problem('not-found', 'There is no such route.'), reply);
+    const headers = { allow: methods.join(', ') };
+    return sendProblem(new Problem('method-not-allowed', undefined, { headers }), reply);
+  });
+
+  app.addSchema(problemSchema);
+  void app.register(swagger, { openapi: openApiOf(options), refResolver: { buildLocalReference } });
+  void app.register(publicRoutes, options);
+  return app;
+}
+
+const buildLocalReference = (schema: { $id?: unknown }, _base: unknown, _fragment: string, index: number) =>
+  typeof schema.$id === 'string' ? schema.$id : `Schema${index}`;
+
+function openApiOf(options: HttpOptions) {
+  const { title = 'Surefire', version = '0.0.0', description, tags = [] } = options;
+  return {
+    openapi: '3.1.1',
+    info: { title, version, ...(description !== undefined && { description }) },
+    tags: [...tags, { name: 'operating', description: 'Looking after the platform' }],
+    components: {
+      securitySchemes: {
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' } as const,
+        bearer: { type: 'http', scheme: 'bearer' } as const,
+      },
+    },
+    security: [{ apiKey: [] as string[] }, { bearer: [] as string[] }],
+  };
+}
