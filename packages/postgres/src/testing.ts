@@ -49,7 +49,11 @@ export async function startTestServer(
   await removeLeftServers();
   const dataDir = await mkdtemp(join(tmpdir(), `${RUN_FOLDER}${process.pid}-`));
   try {
-    const server = await startEmbedded({ dataDir, settings: TEST_SETTINGS, ...(onProgress && { onProgress }) });
+    const server = await startEmbedded({
+      dataDir,
+      settings: TEST_SETTINGS,
+      ...(onProgress && { onProgress }),
+    });
     const stop = async (): Promise<void> => {
       await server.stop();
       await rm(dataDir, { recursive: true, force: true });
