@@ -108,6 +108,7 @@ function hasGlibc() {
 
 /** Through the npm that started us, if one did; what it says is kept for the error message. */
 function runNpm(root) {
+  // oxlint-disable-next-line node/no-process-env -- npm says here where it is
   const cli = process.env.npm_execpath;
   const [command, ...first] = cli && /npm-cli\.c?js$/.test(cli) ? [process.execPath, cli] : ['npm'];
   const args = ['install', '--no-save', '--no-audit', '--no-fund', '--progress=false'];
