@@ -13,8 +13,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
-import { findEmbedded, startEmbedded } from './embedded.ts';
+import { Client, type QueryResult } from 'pg';
+import { type EmbeddedServer, findEmbedded, startEmbedded } from './embedded.ts';
 
 export type TestDatabase = { url: string; drop(): Promise<void> } & AsyncDisposable;
 
@@ -74,7 +74,7 @@ const CHECKOUT_FOLDER = fileURLToPath(new URL('../../../.surefire/test', import.
 const PRESENCE_LOCK = 7_000_001;
 const TEMPLATE_LOCK = 7_000_002;
 
-type Server = { url: string; run(sql: string, values?: unknown[]): Promise<pg.QueryResult> };
+type Server = { url: string; run(sql: string, values?: unknown[]): Promise<QueryResult> };
 
 let current: Promise<Server> | undefined;
 const templates = new Map<string, Promise<string>>();
@@ -105,13 +105,7 @@ async function openSharedServer(): Promise<Server> {
       const server = await openConnection(shared.url);
       await server.run('select pg_advisory_lock_shared($1)', [PRESENCE_LOCK]);
       if (!shared.adopted) await dropLeftDatabases(server);
-      process.once('beforeExit', async () => {
-        current = undefined;
-        templates.clear();
-        await server.run('select pg_advisory_unlock_shared($1)', [PRESENCE_LOCK]);
-        const alone = await server.run('select pg_try_advisory_lock($1) as alone', [PRESENCE_LOCK]);
-        if (alone.rows[0].alone) await shared.stop();
-      });
+      process.once('beforeExit', () => void leave(server, shared));
       return server;
     } catch (error) {
       if (attempt === 5) throw error;
@@ -119,19 +113,33 @@ async function openSharedServer(): Promise<Server> {
   }
 }
 
+async function leave(server: Server, shared: EmbeddedServer): Promise<void> {
+  current = undefined;
+  templates.clear();
+  try {
+    await server.run('select pg_advisory_unlock_shared($1)', [PRESENCE_LOCK]);
+    const alone = await server.run('select pg_try_advisory_lock($1) as alone', [PRESENCE_LOCK]);
+    if (alone.rows[0].alone) await shared.stop();
+  } catch {
+    // Somebody stopped it before us, which is all we wanted.
+  }
+}
+
 /** One connection per process; it keeps the process alive only while a statement runs. */
 async function openConnection(url: string): Promise<Server> {
-  const client = new pg.Client({ connectionString: url, application_name: 'surefire test' });
+  const client = new Client({ connectionString: url, application_name: 'surefire test' });
   client.on('error', () => undefined); // the next statement reports it
   await client.connect();
-  client.unref();
+  // The type declarations lack these two.
+  const socket = client as Client & { ref(): void; unref(): void };
+  socket.unref();
   let running = 0;
-  const run = async (sql: string, values: unknown[] = []): Promise<pg.QueryResult> => {
-    if (running++ === 0) client.ref();
+  const run = async (sql: string, values: unknown[] = []): Promise<QueryResult> => {
+    if (running++ === 0) socket.ref();
     try {
       return await client.query(sql, values);
     } finally {
-      if (--running === 0) client.unref();
+      if (--running === 0) socket.unref();
     }
   };
   return { url, run };

@@ -21,7 +21,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
 import type { Binaries } from './binaries.ts';
 import { EmbeddedServerError } from './error.ts';
 import { chooseOwner, type Owner } from './owner.ts';
@@ -173,7 +173,7 @@ async function ask(
   database: string,
   sql: string,
 ): Promise<'connected' | 'later' | 'no database'> {
-  const client = new pg.Client({
+  const client = new Client({
     host: '127.0.0.1',
     port,
     user,

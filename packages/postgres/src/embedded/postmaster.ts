@@ -109,7 +109,7 @@ async function launchOnce(
   port: number,
 ): Promise<{ pid: number } | { said: string }> {
   const log = await openLog(cluster);
-  const child = spawn(binaries.postgres, commandLine(cluster, owner, port, settings), {
+  const child = spawn(binaries.postgres, serverArguments(cluster, owner, port, settings), {
     ...owner,
     cwd: cluster.folder,
     env: { ...ENVIRONMENT, ...(await staleServer(cluster)) },
@@ -140,7 +140,7 @@ async function launchOnce(
   return { said: `${said}\n${ended || `It was not ready after ${limitMs / 1000} s.`}` };
 }
 
-function commandLine(
+function serverArguments(
   cluster: Cluster,
   owner: Owner,
   port: number,
@@ -175,7 +175,7 @@ async function readPidFile(cluster: Cluster): Promise<Postmaster | undefined> {
 }
 
 async function isPostmaster(cluster: Cluster, pid: number): Promise<boolean> {
-  return (await command(pid)).includes(`cluster_name=${cluster.name} `);
+  return (await commandOf(pid)).includes(`cluster_name=${cluster.name} `);
 }
 
 async function orphans(cluster: Cluster): Promise<number[]> {
@@ -184,7 +184,7 @@ async function orphans(cluster: Cluster): Promise<number[]> {
 }
 
 /** A process's command line, or '' when there is none (a zombie has none either). */
-async function command(pid: number): Promise<string> {
+async function commandOf(pid: number): Promise<string> {
   if (process.platform === 'linux') {
     const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
     return words.replaceAll('\0', ' ');
@@ -195,7 +195,7 @@ async function command(pid: number): Promise<string> {
 async function processes(): Promise<{ pid: number; command: string }[]> {
   if (process.platform === 'linux') {
     const pids = (await readdir('/proc')).map(Number).filter(Number.isInteger);
-    return await Promise.all(pids.map(async (pid) => ({ pid, command: await command(pid) })));
+    return await Promise.all(pids.map(async (pid) => ({ pid, command: await commandOf(pid) })));
   }
   const lines = (await ps(['-ax', '-o', 'pid=,command='])).split('\n');
   return lines.map((line) => {
