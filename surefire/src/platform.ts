@@ -49,7 +49,11 @@ import { availableRoles } from './roles.ts';
 import { say } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-export const MIGRATIONS: readonly MigrationModule[] = [messagingMigrations, serviceMigrations, bankingMigrations];
+export const MIGRATIONS: readonly MigrationModule[] = [
+  messagingMigrations,
+  serviceMigrations,
+  bankingMigrations,
+];
 
 export type PlatformOptions = {
   config: Config;
@@ -67,13 +71,23 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   const address = serves ? config.http : { host: config.http.host, port: options.operationsPort ?? 0 };
   await assertCanListen(address);
 
-  const log = createLog({ service: 'surefire', level: config.logLevel, role: roles.join(','), version: VERSION });
+  const log = createLog({
+    service: 'surefire',
+    level: config.logLevel,
+    role: roles.join(','),
+    version: VERSION,
+  });
   await using database = await openDatabase({ config, command });
   const applied = await migrate({ url: database.url, modules: MIGRATIONS });
   if (applied.length > 0) log.info({ migrations: applied.length }, 'database migrated');
 
   const metrics = createMetrics();
-  await using pools = createPools({ url: database.url, plan, metrics, onIdleError: (err) => log.warn({ err }, 'an idle connection broke') });
+  await using pools = createPools({
+    url: database.url,
+    plan,
+    metrics,
+    onIdleError: (err) => log.warn({ err }, 'an idle connection broke'),
+  });
   const operations = pools.open('operations');
   await ensurePartitions(operations);
   const partitions = await readPartitionCount(operations);
@@ -97,15 +111,33 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     const relay = createRelay({ db, log, wake, metrics: messaging, onPublished: () => busWake.notify() });
     components.push({ name: 'relay', start: () => relay.start(), stop: () => relay.stop() });
     const maintenance = createMaintenance({ db: operations, log });
-    components.push({ name: 'maintenance', start: async () => maintenance.start(), stop: () => maintenance.stop() });
+    components.push({
+      name: 'maintenance',
+      start: async () => maintenance.start(),
+      stop: () => maintenance.stop(),
+    });
   }
 
   if (roles.includes('banking')) {
     const db = pools.open('consumers');
-    const bus = createPostgresBus({ db: pools.open('bus', BUS_SETTINGS), catalogue, log, metrics: messaging });
+    const bus = createPostgresBus({
+      db: pools.open('bus', BUS_SETTINGS),
+      catalogue,
+      log,
+      metrics: messaging,
+    });
     const onSettled = countSettled(metrics);
     const wakes = { busWake, outboxWake };
-    const consumer = bankingConsumer({ db, bus, catalogue, partitions, log, metrics: messaging, ...wakes, onSettled });
+    const consumer = bankingConsumer({
+      db,
+      bus,
+      catalogue,
+      partitions,
+      log,
+      metrics: messaging,
+      ...wakes,
+      onSettled,
+    });
     components.push({ name: 'banking', start: () => consumer.start(), stop: () => consumer.stop() });
   }
 
@@ -152,7 +184,9 @@ function createPools(options: {
   plan: PoolPlan;
   metrics: Metrics;
   onIdleError: (error: Error) => void;
-}): { open: (part: keyof PoolPlan, settings?: Readonly<Record<string, string>>) => Database } & AsyncDisposable {
+}): {
+  open: (part: keyof PoolPlan, settings?: Readonly<Record<string, string>>) => Database;
+} & AsyncDisposable {
   const opened: Database[] = [];
   return {
     open(part, settings = {}) {

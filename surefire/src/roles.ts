@@ -15,9 +15,12 @@ export function availableRoles(config: Config): readonly Role[] {
   if (missing.length > 0) {
     faults.push(`This version has no role ${missing.join(', ')}; it has ${AVAILABLE.join(', ')}.`);
   }
-  if (config.relayMode !== 'polling') faults.push('SUREFIRE_RELAY_MODE=streaming is not available in this version.');
-  if (config.depositMode !== 'async') faults.push('SUREFIRE_DEPOSIT_MODE=sync is not available in this version.');
-  if (config.busUrl !== 'postgres:') faults.push('SUREFIRE_BUS_URL: this version has the bus postgres: only.');
+  if (config.relayMode !== 'polling')
+    faults.push('SUREFIRE_RELAY_MODE=streaming is not available in this version.');
+  if (config.depositMode !== 'async')
+    faults.push('SUREFIRE_DEPOSIT_MODE=sync is not available in this version.');
+  if (config.busUrl !== 'postgres:')
+    faults.push('SUREFIRE_BUS_URL: this version has the bus postgres: only.');
   if (faults.length > 0) throw new ConfigError(faults);
   return everything ? AVAILABLE : config.roles;
 }

@@ -38,6 +38,7 @@ import { exclusively } from './embedded/lock.ts';
 import { findPostmaster, launch, stopPostmaster, until, waitForOrphans } from './embedded/postmaster.ts';
 
 export { EmbeddedServerError } from './embedded/error.ts';
+export { holdExclusively } from './embedded/lock.ts';
 
 export type EmbeddedServer = {
   url: string;

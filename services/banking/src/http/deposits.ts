@@ -21,10 +21,7 @@ const PROBLEMS: Readonly<Record<Refusal, readonly [ProblemSlug, string]>> = {
   IDEMPOTENCY_KEY_REUSED: ['idempotency-key-reused', 'This key came before with another request.'],
 };
 
-export function depositRoutes(
-  app: Http,
-  parts: { deposits: DepositDesk; overloaded: () => boolean },
-): void {
+export function depositRoutes(app: Http, parts: { deposits: DepositDesk; overloaded: () => boolean }): void {
   app.post(
     '/accounts/:id/deposit',
     {

@@ -12,7 +12,7 @@ const Filter = Type.Object(
   {
     ...PageQuery.properties,
     idempotency_key: Type.Optional(Type.String({ maxLength: 255 })),
-    status: Type.Optional(Type.Union(OPERATION_STATUSES.map((status) => Type.Literal(status)))),
+    status: Type.Optional(Type.Enum([...OPERATION_STATUSES])),
   },
   { additionalProperties: false },
 );

@@ -14,7 +14,7 @@ export const Account = Type.Object(
     currency: Type.String(),
     balance: Money,
     available: Type.Integer({ description: 'The balance less what operations under way have reserved' }),
-    status: Type.Union([Type.Literal('open'), Type.Literal('frozen'), Type.Literal('closed')]),
+    status: Type.Enum(['open', 'frozen', 'closed']),
     version: Type.Integer({ description: 'How many ledger entries the account has' }),
     created_at: Moment,
   },
@@ -46,7 +46,7 @@ export const Operation = Type.Object(
   {
     operation_id: Id,
     kind: Type.Literal('deposit'),
-    status: Type.Union(OPERATION_STATUSES.map((status) => Type.Literal(status))),
+    status: Type.Enum([...OPERATION_STATUSES]),
     account_id: Id,
     amount: Money,
     currency: Type.String(),
@@ -67,7 +67,7 @@ export const Operations = Type.Object(
 export const Accepted = Type.Object(
   {
     operation_id: Id,
-    status: Type.Union(OPERATION_STATUSES.map((status) => Type.Literal(status))),
+    status: Type.Enum([...OPERATION_STATUSES]),
     message: Type.String(),
     balance_after: Type.Optional(Money),
     error: Type.Optional(Type.String()),
