@@ -1,5 +1,5 @@
 /** Which database a command talks to: the configured one, else the embedded server that is running. */
-import { findEmbedded } from '@surefire/postgres';
+import { findEmbedded } from '@surefire/postgres/embedded';
 import type { Config } from '@surefire/service';
 import { CommandFailure, EXIT } from './failure.ts';
 

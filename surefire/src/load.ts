@@ -74,7 +74,9 @@ export async function loadDeposits(options: LoadOptions, context: { config: Conf
     else print(`\n${renderReport(report, painter(process.stdout))}`);
     return report.ok ? EXIT.ok : EXIT.failed;
   } catch (error) {
-    throw interrupt.signal.aborted ? new Interrupted(`Interrupted; what was accepted stands. Run ${plan.run}.`) : error;
+    throw interrupt.signal.aborted
+      ? new Interrupted(`Interrupted; what was accepted stands. Run ${plan.run}.`)
+      : error;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
     await client.close();
@@ -105,7 +107,9 @@ async function findApiKey(options: LoadOptions, config: Config): Promise<string>
 /** Later on faults are waited out; but a platform that is not there at the start is a mistake. */
 async function assertReachable(urls: readonly string[], signal: AbortSignal): Promise<void> {
   const answers = await Promise.allSettled(
-    urls.map((url) => fetch(`${url}/livez`, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) })),
+    urls.map((url) =>
+      fetch(`${url}/livez`, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) }),
+    ),
   );
   signal.throwIfAborted();
   if (answers.some((answer) => answer.status === 'fulfilled')) return;

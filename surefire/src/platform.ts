@@ -58,8 +58,11 @@ export const MIGRATIONS: readonly MigrationModule[] = [
 export type PlatformOptions = {
   config: Config;
   command: 'up' | 'run';
-  /** Where a process without the role `api` serves health and metrics. Default: a free port, which is logged. */
-  operationsPort?: number;
+  /**
+   * Where to listen. Default: `SUREFIRE_HTTP_PORT` with the role `api`; without it, where only health and metrics
+   * are served, a free port, which is logged: several processes of one environment must not want the same.
+   */
+  port?: number;
 };
 
 /** Runs until a signal; resolves with the exit code. Throws, with nothing left running, when it cannot start. */
@@ -68,7 +71,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   const roles = availableRoles(config);
   const plan = planPools({ roles, max: config.poolMax });
   const serves = roles.includes('api');
-  const address = serves ? config.http : { host: config.http.host, port: options.operationsPort ?? 0 };
+  const address = { host: config.http.host, port: options.port ?? (serves ? config.http.port : 0) };
   await assertCanListen(address);
 
   const log = createLog({
@@ -100,7 +103,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   watchOutbox({ db: operations, metrics, countMax: config.outboxPendingMax + 1 });
 
   const catalogue = platformCatalogue({ namespace: config.eventNamespace });
-  const messaging = messagingMetrics(metrics.registry);
+  const messaging = messagingMetrics(metrics.registry, { topics: catalogue.topics });
   const outboxWake = createWake();
   const busWake = createWake();
   const components: Component[] = [];

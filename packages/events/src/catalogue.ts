@@ -4,6 +4,7 @@ import type { Contract } from './contract.ts';
 export interface Catalogue {
   readonly namespace: string;
   readonly contracts: readonly Contract[];
+  readonly topics: readonly string[];
   /** The CloudEvents type, e.g. `surefire.banking.deposit_requested.v1`. Throws for a contract that is not listed. */
   typeOf(contract: Contract): string;
   /** The contract of a type, or undefined when this catalogue does not know it (yet). */
@@ -22,6 +23,7 @@ export function catalogue(options: { namespace: string; contracts: readonly Cont
   return {
     namespace: options.namespace,
     contracts: options.contracts,
+    topics: [...new Set(options.contracts.map((contract) => contract.topic))],
     typeOf(contract) {
       const type = typeByContract.get(contract);
       if (type === undefined)

@@ -20,7 +20,8 @@ export const noMetrics: MessagingMetrics = {
   retried() {},
 };
 
-export function messagingMetrics(registry: Registry): MessagingMetrics {
+/** `topics` are shown from the start, at zero: a dashboard must tell "none yet" from "nobody counts". */
+export function messagingMetrics(registry: Registry, options: { topics: readonly string[] }): MessagingMetrics {
   const registers = [registry];
   const published = new Counter({
     name: 'outbox_events_published_total',
@@ -28,6 +29,7 @@ export function messagingMetrics(registry: Registry): MessagingMetrics {
     labelNames: ['topic'],
     registers,
   });
+  for (const topic of options.topics) published.inc({ topic }, 0);
   const latency = new Histogram({
     name: 'outbox_publish_latency_seconds',
     help: 'Time from appending an event to the confirmation of its publication',

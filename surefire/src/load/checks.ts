@@ -204,7 +204,7 @@ const runningBalance: CheckStatement = {
 };
 
 const balances: CheckStatement = {
-  name: "every account of the run holds its completed deposits",
+  name: 'every account of the run holds its completed deposits',
   leftIs: 'accounts',
   rightIs: 'exact',
   sql: `

@@ -167,7 +167,8 @@ function send(
       },
       onResponseData(controller, chunk) {
         bytes += chunk.length;
-        if (bytes > ANSWER_BYTES_MAX) controller.abort(new Error(`the answer exceeds ${ANSWER_BYTES_MAX} bytes`));
+        if (bytes > ANSWER_BYTES_MAX)
+          controller.abort(new Error(`the answer exceeds ${ANSWER_BYTES_MAX} bytes`));
         else chunks.push(chunk);
       },
       onResponseEnd() {

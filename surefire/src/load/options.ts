@@ -32,9 +32,7 @@ export function addLoadOptions(command: Command): Command {
     .option('--accounts <n>', 'accounts to open for them', wholeNumber({ min: 1, max: 1_000_000 }), 1_000)
     .option('--connections <n>', 'requests under way at once', wholeNumber({ min: 1, max: 1_024 }), 64)
     .addOption(
-      new Option('--amount <n>', 'minor units of each deposit')
-        .argParser(minorUnits)
-        .default(100n, '100'),
+      new Option('--amount <n>', 'minor units of each deposit').argParser(minorUnits).default(100n, '100'),
     )
     .option('--currency <code>', 'currency of the accounts', currencyCode, 'EUR')
     .addOption(
@@ -44,9 +42,22 @@ export function addLoadOptions(command: Command): Command {
     )
     .option('--api-key <key>', 'API key (default: SUREFIRE_API_KEY, or the generated one in the data folder)')
     .option('--owner <name>', 'owner of the accounts (default: a name of its own for each run)')
-    .option('--timeout <seconds>', 'give up after so long without progress', wholeNumber({ min: 1, max: 86_400 }), 120)
-    .option('--rate <n>', 'deposits per second (default: as fast as answers come)', wholeNumber({ min: 1, max: 1_000_000 }))
-    .option('--seed <n>', 'repeat the choice of accounts of an earlier run', wholeNumber({ min: 0, max: 2 ** 32 - 1 }))
+    .option(
+      '--timeout <seconds>',
+      'give up after so long without progress',
+      wholeNumber({ min: 1, max: 86_400 }),
+      120,
+    )
+    .option(
+      '--rate <n>',
+      'deposits per second (default: as fast as answers come)',
+      wholeNumber({ min: 1, max: 1_000_000 }),
+    )
+    .option(
+      '--seed <n>',
+      'repeat the choice of accounts of an earlier run',
+      wholeNumber({ min: 0, max: 2 ** 32 - 1 }),
+    )
     .option('--json', 'print one JSON document instead of tables', false);
 }
 

@@ -8,7 +8,14 @@ export type Report = {
   run: string;
   seed: number;
   urls: string[];
-  asked: { count: number; accounts: number; connections: number; amount: string; currency: string; rate?: number };
+  asked: {
+    count: number;
+    accounts: number;
+    connections: number;
+    amount: string;
+    currency: string;
+    rate?: number;
+  };
   counts: {
     sent: number;
     accepted: number;
@@ -44,7 +51,10 @@ export function judge(checks: readonly Check[]): Pick<Report, 'ok' | 'verdict'> 
   const offender = first.first === undefined ? '' : `; first: ${first.first}`;
   const sides = `${first.left.value} ${first.left.is}, ${first.right.value} ${first.right.is}`;
   const others = failed.length === 1 ? '' : ` (and ${failed.length - 1} more)`;
-  return { ok: false, verdict: `${failed.length} of ${checks.length} checks fail: ${first.name}${others}: ${sides}${offender}` };
+  return {
+    ok: false,
+    verdict: `${failed.length} of ${checks.length} checks fail: ${first.name}${others}: ${sides}${offender}`,
+  };
 }
 
 export function perSecond(count: number, seconds: number): number {

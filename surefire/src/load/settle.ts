@@ -53,7 +53,8 @@ export async function waitUntilSettled(options: {
       const still = performance.now() - movedAt > STILL_MS;
       if (glance.unpublished === 0n && (glance.settled >= BigInt(expected) || still)) {
         const look = await one<{ pending: bigint; unpublished: bigint }>(db, LOOK, accountIds);
-        if (look.pending === 0n && look.unpublished === 0n) return { settled: true, seenAt: performance.now() };
+        if (look.pending === 0n && look.unpublished === 0n)
+          return { settled: true, seenAt: performance.now() };
       }
     } catch (error) {
       // The database may be killed during a run like everything else.
@@ -67,7 +68,11 @@ export async function waitUntilSettled(options: {
   }
 }
 
-async function one<Row extends object>(db: Database, sql: string, accountIds: readonly string[]): Promise<Row> {
+async function one<Row extends object>(
+  db: Database,
+  sql: string,
+  accountIds: readonly string[],
+): Promise<Row> {
   const { rows } = await db.query<Row>(sql, [accountIds]);
   return rows[0] as Row;
 }

@@ -43,7 +43,12 @@ export async function verify(options: {
       const { rows } = await tx.query<{ left: unknown; right: unknown; first: string | null }>(sql);
       const { left, right, first } = rows[0] as { left: unknown; right: unknown; first: string | null };
       checks.push(
-        compare({ name, left: { is: leftIs, value: text(left) }, right: { is: rightIs, value: text(right) }, first }),
+        compare({
+          name,
+          left: { is: leftIs, value: text(left) },
+          right: { is: rightIs, value: text(right) },
+          first,
+        }),
       );
       options.onCheck?.(checks.length, CHECKS.length);
     }
@@ -84,7 +89,10 @@ async function upload(
     ]);
   }
   for (let from = 0; from < plan.count; from += ROWS_PER_STATEMENT) {
-    const numbers = Array.from({ length: Math.min(ROWS_PER_STATEMENT, plan.count - from) }, (_, index) => from + index);
+    const numbers = Array.from(
+      { length: Math.min(ROWS_PER_STATEMENT, plan.count - from) },
+      (_, index) => from + index,
+    );
     await tx.query(
       `insert into load_deposit (number, account_id, key, amount, operation_id, outcome)
        select asked.number, asked.account_id, asked.key, $4, asked.operation_id, asked.outcome
@@ -126,7 +134,12 @@ async function collect(tx: Transaction): Promise<void> {
 }
 
 async function figures(tx: Transaction): Promise<Omit<Verified, 'checks'>> {
-  const { rows } = await tx.query<{ completed: bigint; failed: bigint; events: bigint; seconds: number | null }>(`
+  const { rows } = await tx.query<{
+    completed: bigint;
+    failed: bigint;
+    events: bigint;
+    seconds: number | null;
+  }>(`
     select (select count(*) from load_operation where status = 'completed') as completed,
            (select count(*) from load_operation where status = 'failed') as failed,
            (select count(*) from load_event where name <> 'account_opened') as events,
