@@ -5,7 +5,6 @@
 import { bankingApi, bankingConsumer, bankingMigrations } from '@surefire/banking';
 import { platformCatalogue } from '@surefire/events';
 import {
-  BUS_SETTINGS,
   createBacklogWatch,
   createMaintenance,
   createPostgresBus,
@@ -14,7 +13,6 @@ import {
   ensurePartitions,
   messagingMetrics,
   messagingMigrations,
-  RELAY_SETTINGS,
   readPartitionCount,
 } from '@surefire/messaging';
 import {
@@ -24,6 +22,7 @@ import {
   type MigrationModule,
   migrate,
   OverloadedError,
+  SET_BASED,
 } from '@surefire/postgres';
 import {
   assertCanListen,
@@ -109,7 +108,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   const components: Component[] = [];
 
   if (roles.includes('relay')) {
-    const db = pools.open('relay', RELAY_SETTINGS);
+    const db = pools.open('relay', SET_BASED);
     const wake = outboxWake;
     const relay = createRelay({ db, log, wake, metrics: messaging, onPublished: () => busWake.notify() });
     components.push({ name: 'relay', start: () => relay.start(), stop: () => relay.stop() });
@@ -122,9 +121,9 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   }
 
   if (roles.includes('banking')) {
-    const db = pools.open('consumers');
+    const db = pools.open('consumers', SET_BASED);
     const bus = createPostgresBus({
-      db: pools.open('bus', BUS_SETTINGS),
+      db: pools.open('bus', SET_BASED),
       catalogue,
       log,
       metrics: messaging,
@@ -154,7 +153,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     isOverloaded: (error) => error instanceof OverloadedError,
   });
   if (serves) {
-    const db = pools.open('api');
+    const db = pools.open('api', SET_BASED);
     const watch = createBacklogWatch({ db: operations, pendingMax: config.outboxPendingMax, log });
     components.push({ name: 'backlog watch', start: async () => watch.start(), stop: () => watch.stop() });
     app.register(async (scope) => {

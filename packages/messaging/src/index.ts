@@ -1,7 +1,7 @@
 /** Transactional outbox → relay → bus → inbox: events that are committed are delivered, and applied once. */
 
 export { type Backlog, type BacklogWatch, createBacklogWatch, readBacklog, readLag } from './backlog.ts';
-export { BUS_SETTINGS, createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
+export { createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
 export type { Bus, Received, Slice, Subscription } from './bus.ts';
 export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
 export { type CrashPoint, reached } from './crash-points.ts';
@@ -12,7 +12,7 @@ export { createMaintenance, ensurePartitions, PARTITION_DAYS_AHEAD } from './mai
 export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts';
 export { createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
 export { partitionOf, readPartitionCount } from './partition.ts';
-export { createRelay, RELAY_SETTINGS, type Relay, type RelayOptions } from './relay.ts';
+export { createRelay, type Relay, type RelayOptions } from './relay.ts';
 export { createWake, type Wake } from './wake.ts';
 
 /** The tables of this package; run them before those of any service. */

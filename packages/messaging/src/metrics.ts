@@ -21,7 +21,10 @@ export const noMetrics: MessagingMetrics = {
 };
 
 /** `topics` are shown from the start, at zero: a dashboard must tell "none yet" from "nobody counts". */
-export function messagingMetrics(registry: Registry, options: { topics: readonly string[] }): MessagingMetrics {
+export function messagingMetrics(
+  registry: Registry,
+  options: { topics: readonly string[] },
+): MessagingMetrics {
   const registers = [registry];
   const published = new Counter({
     name: 'outbox_events_published_total',

@@ -23,7 +23,7 @@ import { createShares } from './relay/shares.ts';
 import type { Wake } from './wake.ts';
 
 export type RelayOptions = {
-  /** Connect with `RELAY_SETTINGS`. Needs two connections: one publishes, one keeps the leases. */
+  /** Connect with the settings `SET_BASED`. Needs two connections: one publishes, one keeps the leases. */
   db: Database;
   log: Log;
   /** Hinted when something was appended in this process. */
@@ -46,17 +46,6 @@ export interface Relay {
   /** Partitions owned at the moment. */
   readonly partitions: readonly number[];
 }
-
-/**
- * Server settings for the relay's connections. Its joins are all of a short list against an index; the plan
- * must stay that way however wrong the statistics of a table are that fills and empties all day.
- */
-export const RELAY_SETTINGS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_hashjoin: 'off',
-  enable_mergejoin: 'off',
-  enable_seqscan: 'off',
-} as const;
 
 /** How often the floor is looked at, at most. */
 const FLOOR_EVERY_MS = 5_000;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { event } from '@surefire/events';
-import type { Database } from '@surefire/postgres';
+import { type Database, SET_BASED } from '@surefire/postgres';
 import {
-  BUS_SETTINGS,
   type Consumer,
   type ConsumerOptions,
   createConsumer,
@@ -11,7 +10,6 @@ import {
   createPostgresBus,
   createRelay,
   createWake,
-  RELAY_SETTINGS,
 } from '../src/index.ts';
 import {
   eventually,
@@ -35,7 +33,7 @@ async function platform() {
   const busWake = createWake();
   const outboxWake = createWake();
   const relay = createRelay({
-    db: database.connect(RELAY_SETTINGS),
+    db: database.connect(SET_BASED),
     log,
     wake: outboxWake,
     onPublished: () => busWake.notify(),
@@ -61,7 +59,7 @@ async function platform() {
       const consumer = createConsumer({
         db: database.connect(),
         bus: createPostgresBus({
-          db: database.connect(BUS_SETTINGS),
+          db: database.connect(SET_BASED),
           catalogue: testCatalogue,
           log,
           leaseTtlMs: 400,

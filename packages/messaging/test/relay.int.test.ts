@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Database } from '@surefire/postgres';
-import {
-  createOutbox,
-  createRelay,
-  createWake,
-  RELAY_SETTINGS,
-  type Relay,
-  type RelayOptions,
-} from '../src/index.ts';
+import { type Database, SET_BASED } from '@surefire/postgres';
+import { createOutbox, createRelay, createWake, type Relay, type RelayOptions } from '../src/index.ts';
 import { createFloor } from '../src/relay/floor.ts';
 import { publishPending } from '../src/relay/polling.ts';
 import { eventually, happened, messagingDatabase, scalar, testCatalogue, testLog } from './support.ts';
@@ -62,7 +55,7 @@ const limits = (most: number) => new Array<number>(16).fill(most);
 describe('publishing', () => {
   it('gives contiguous positions from 1, in the order of appending, in as many batches as it takes', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const numbers = Array.from({ length: 250 }, (_, n) => n);
     await append(db, 'a', ...numbers);
     await append(db, 'b', 1, 2, 3);
@@ -78,7 +71,7 @@ describe('publishing', () => {
 
   it('never skips a transaction that drew its number early and commits late', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     const appended = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();
@@ -99,7 +92,7 @@ describe('publishing', () => {
 
   it('follows the commit order of a key whose row was locked while appending, whoever began first', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     await db.query(`create table things (key text primary key); insert into things values ('k')`);
     const holding = await holdAll(db);
     // The first transaction has the lower transaction id, and appends after the second has committed.
@@ -118,7 +111,7 @@ describe('publishing', () => {
 
   it('changes nothing for a relay whose epoch has passed, and tells it which partitions it lost', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const stale = await holdAll(db);
     await holdAll(db);
     await append(db, 'a', 1);
@@ -130,7 +123,7 @@ describe('publishing', () => {
 
   it('makes a successor wait for the batch under way, so that positions are given by one at a time', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     await append(db, 'a', 1, 2);
     await db.transaction(async (tx) => {
@@ -153,7 +146,7 @@ describe('the floor', () => {
 
   it('rises to what was published, and no pending event is ever below it', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     const floor = createFloor({ db, everyMs: 0 });
     await append(db, 'a', 1, 2, 3);
@@ -167,7 +160,7 @@ describe('the floor', () => {
 
   it('does not pass a number whose transaction is still running', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     const floor = createFloor({ db, everyMs: 0 });
     await db.transaction(async (late) => {
@@ -187,7 +180,7 @@ describe('the floor', () => {
 
   it('stops below what is visible and still pending', async () => {
     await using database = await messagingDatabase();
-    const db = database.connect(RELAY_SETTINGS);
+    const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     const floor = createFloor({ db, everyMs: 0 });
     await append(db, 'a', 1, 2, 3);
@@ -203,7 +196,7 @@ describe('relays side by side', () => {
   it('share the partitions evenly, hand them over when one stops, and publish everything in order', async () => {
     await using database = await messagingDatabase();
     const { db } = database;
-    const relays = [1, 2, 3].map(() => relay(database.connect(RELAY_SETTINGS)));
+    const relays = [1, 2, 3].map(() => relay(database.connect(SET_BASED)));
     for (const each of relays) await each.start();
     await eventually('a fair share each', () => {
       const sizes = relays.map((each) => each.partitions.length);
@@ -229,7 +222,7 @@ describe('relays side by side', () => {
       update relay_lease set owner = 'dead', epoch = 7, expires_at = clock_timestamp() + interval '300 ms';
       insert into lease_member values ('relay', 'dead', clock_timestamp() + interval '300 ms')`);
     await append(db, 'a', 1);
-    const successor = relay(database.connect(RELAY_SETTINGS));
+    const successor = relay(database.connect(SET_BASED));
     await successor.start();
     assert.deepEqual(successor.partitions, []);
     await eventually('published by the successor', async () => (await pending(db)) === '0');
@@ -242,7 +235,7 @@ describe('relays side by side', () => {
     const { db } = database;
     const log = testLog();
     const lost: number[] = [];
-    const replaced = relay(database.connect(RELAY_SETTINGS), {
+    const replaced = relay(database.connect(SET_BASED), {
       log,
       leaseTtlMs: 60_000, // its own heartbeat will not tell it
       metrics: {
@@ -269,7 +262,7 @@ describe('relays side by side', () => {
     await using database = await messagingDatabase();
     const { db } = database;
     const log = testLog();
-    const survivor = relay(database.connect({ ...RELAY_SETTINGS }), { log });
+    const survivor = relay(database.connect(SET_BASED), { log });
     await survivor.start();
     await eventually('it owns all', () => survivor.partitions.length === 16);
     await db.query(`

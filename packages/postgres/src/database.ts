@@ -24,6 +24,18 @@ export interface Queryable {
   ): Promise<Result<Row>>;
 }
 
+/**
+ * Server settings for connections that work in sets: short lists joined to large tables by their indexes. The plan
+ * must stay that way however wrong the statistics are of tables that fill all day, and it must not be made anew for
+ * every batch.
+ */
+export const SET_BASED: Readonly<Record<string, string>> = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_seqscan: 'off',
+};
+
 declare const transactionBrand: unique symbol;
 
 /** A handle that exists only inside an open transaction. What must be atomic asks for this type. */
@@ -55,7 +67,7 @@ export type DatabaseOptions = {
   statementTimeoutMs?: number;
   /** How long a caller waits for a free connection, or for a new one to be set up. Default 5 s. */
   acquireTimeoutMs?: number;
-  /** Server settings for every connection of this pool, e.g. `{ plan_cache_mode: 'force_generic_plan' }`. */
+  /** Server settings for every connection of this pool, e.g. `SET_BASED`. */
   settings?: Readonly<Record<string, string>>;
   /** Hears of idle connections that broke; the pool replaces them by itself. */
   onIdleError?: (error: Error) => void;
@@ -71,7 +83,8 @@ const TYPE_PARSERS = {
 } as pg.CustomTypesConfig;
 
 export function connect(options: DatabaseOptions): Database {
-  const settings = { ...options.settings };
+  // Compiling a plan pays off after a second; none of ours runs that long.
+  const settings = { jit: 'off', ...options.settings };
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.max,

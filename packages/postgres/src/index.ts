@@ -6,6 +6,7 @@ export {
   type DatabaseOptions,
   type Queryable,
   type Result,
+  SET_BASED,
   type Statement,
   type Transaction,
 } from './database.ts';

@@ -12,7 +12,7 @@ import { type MessagingMetrics, noMetrics } from '../metrics.ts';
 import type { OutboxHeaders } from '../outbox.ts';
 
 export type PostgresBusOptions = {
-  /** Connect with `BUS_SETTINGS`; used to read the log and to keep the groups' leases. */
+  /** Connect with the settings `SET_BASED`; used to read the log and to keep the groups' leases. */
   db: Database;
   catalogue: Catalogue;
   log: Log;
@@ -20,14 +20,6 @@ export type PostgresBusOptions = {
   /** See `LeaseOptions.ttlMs`. */
   leaseTtlMs?: number;
 };
-
-/** As for the relay: short lists against an index, whatever the statistics say. */
-export const BUS_SETTINGS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_hashjoin: 'off',
-  enable_mergejoin: 'off',
-  enable_seqscan: 'off',
-} as const;
 
 type LogRow = {
   topic: string;

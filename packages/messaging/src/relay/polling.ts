@@ -40,25 +40,22 @@ const publish: Statement = {
             and event.sequence > held.floor_sequence
           order by event.sequence
           limit held.most) next
-    ), counts as materialized (
-      select topic, partition, count(*) as events
-        from pending
-       group by topic, partition
     ), moved as (
       insert into outbox_position as log (topic, partition, last_position)
-      select topic, partition, events
-        from counts
+      select topic, partition, count(*)
+        from pending
+       group by topic, partition
        order by topic, partition
           on conflict (topic, partition)
           do update set last_position = log.last_position + excluded.last_position
       returning topic, partition, last_position
     ), numbered as materialized (
       select pending.id,
-             moved.last_position - counts.events
-               + row_number() over (partition by pending.topic, pending.partition order by pending.sequence) as position
-        from pending
-        join counts on counts.topic = pending.topic and counts.partition = pending.partition
-        join moved on moved.topic = pending.topic and moved.partition = pending.partition
+             -- counted back from the newest, which has the last position
+             moved.last_position + 1
+               - row_number() over (partition by pending.topic, pending.partition order by pending.sequence desc) as position
+        from moved
+        join pending on pending.topic = moved.topic and pending.partition = moved.partition
     ), published as (
       update event_outbox event
          set status = 'PUBLISHED',
