@@ -13,7 +13,8 @@ export type Classifiers = {
   isOverloaded?: ((error: unknown) => boolean) | undefined;
 };
 
-const RETRY_AFTER = { 'retry-after': '1' };
+/** Answers that ask the client to come back; a second is long enough for a full queue to drain. */
+const COME_BACK = new Set([429, 503]);
 
 /** Fastify's own errors. What is not here and not ours is `internal`. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, readonly [ProblemSlug, string?]>> = {
@@ -30,10 +31,8 @@ export function toProblem(error: unknown, { isUnavailable, isOverloaded }: Class
   if (error instanceof Problem) return error;
   const { code, validation, statusCode } = (error ?? {}) as Partial<FastifyError>;
   if (validation !== undefined) return validationProblem(error as FastifyError);
-  if (isOverloaded?.(error))
-    return new Problem('overloaded', undefined, { headers: RETRY_AFTER, cause: error });
-  if (isUnavailable?.(error))
-    return new Problem('unavailable', undefined, { headers: RETRY_AFTER, cause: error });
+  if (isOverloaded?.(error)) return new Problem('overloaded', undefined, { cause: error });
+  if (isUnavailable?.(error)) return new Problem('unavailable', undefined, { cause: error });
   const [slug, detail] = FASTIFY_PROBLEMS[code ?? ''] ?? [];
   // A socket to the database can be reset as well, so the code alone does not make it the client's fault.
   if (slug !== undefined && (code !== 'ECONNRESET' || statusCode === 400)) return new Problem(slug, detail);
@@ -43,6 +42,7 @@ export function toProblem(error: unknown, { isUnavailable, isOverloaded }: Class
 
 /** Sends the problem as `application/problem+json`. */
 export function sendProblem(problem: Problem, reply: FastifyReply): FastifyReply {
+  if (COME_BACK.has(problem.status)) reply.header('retry-after', '1');
   return reply
     .code(problem.status)
     .headers(problem.headers)
