@@ -112,7 +112,7 @@ const PARAM_LENGTH_MAX = 128;
 export function createHttp(options: HttpOptions): Http {
   const recorder = createRequestRecorder(options);
   const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-    const problem = toProblem(error, options);
+    const problem = toProblem(error, request, options);
     if (problem.status >= 500) recorder.failed(problem, request);
     return sendProblem(problem, reply);
   };

@@ -210,7 +210,7 @@ function kafkaBrokers(text: string): Parsed | undefined {
 function roles(text: string): Parsed {
   const chosen = new Set<Role>();
   for (const word of text.split(',').map((part) => part.trim())) {
-    const meant = ROLE_GROUPS[word] ?? ROLES.filter((role) => role === word);
+    const meant = ROLE_GROUPS.get(word) ?? ROLES.filter((role) => role === word);
     if (meant.length === 0)
       return fault(word === '' ? 'has an empty role' : `has the unknown role "${word}"`);
     for (const role of meant) chosen.add(role);
