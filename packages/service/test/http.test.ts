@@ -123,8 +123,10 @@ test('answers 415 to a compressed body', async () => {
   }
 });
 
+/** A body of so many bytes, whose kind is none. */
+const note = (bytes: number) => `{"amount":1,"kind":"${'x'.repeat(bytes - 22)}"}`;
+
 test('answers 413 to a body above 64 KiB, announced or streamed, and takes one just below', async () => {
-  const note = (bytes: number) => `{"amount":1,"kind":"${'x'.repeat(bytes - 22)}"}`;
   assert.equal(note(65_536).length, 65_536);
   assert.equal(await slugOf(await post(server, DEPOSIT, note(65_536))), 'schema-violation');
   const large = await post(server, DEPOSIT, note(65_537));
