@@ -22,7 +22,7 @@ import fastify, {
 } from 'fastify';
 import type { Authenticate, Principal } from './auth.ts';
 import type { Health } from './health.ts';
-import { createAdmission } from './http/admission.ts';
+import { createAdmission, setCommonHeaders } from './http/admission.ts';
 import { type AllowedMethods, createAllowedMethods } from './http/allowed-methods.ts';
 import { answerClientError, type Classifiers, sendProblem, toProblem } from './http/answers.ts';
 import { correlationIdOf } from './http/correlation.ts';
@@ -119,7 +119,7 @@ export function createHttp(options: HttpOptions): Http {
   const app: Http = fastify({
     ...serverOptions(options.log, { ...LIMITS, ...options.limits }),
     frameworkErrors: (error, request, reply) => {
-      reply.header('x-correlation-id', request.id);
+      setCommonHeaders(reply);
       void answerProblem(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();

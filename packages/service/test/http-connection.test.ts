@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { closeHttp, ListenError, listen } from '../src/index.ts';
+import { assertCanListen, closeHttp } from '../src/index.ts';
 import { DEPOSIT, exchange, OPERATOR_KEY, type ProblemBody, startServer } from './support.ts';
 
 const HEAD = `POST ${DEPOSIT} HTTP/1.1\r\nhost: x\r\nx-api-key: ${OPERATOR_KEY}\r\ncontent-type: application/json\r\n`;
@@ -104,24 +105,35 @@ test('closing cuts off whoever is not done in time', async () => {
   assert.equal(await inHand, '');
 });
 
-test('a taken port is one clear sentence', async () => {
-  await using first = await startServer();
-  await using second = await startServer();
-  void second;
-  const { port } = first.address;
-  const { createHttp } = await import('../src/index.ts');
-  const app = createHttp({
-    log: first.app.log as never,
-    metrics: first.metrics,
-    health: first.health,
-    authenticate: () => assert.fail(),
+test('a taken port is one clear sentence, when asked before and when listening', async () => {
+  await using server = await startServer();
+  const { host, port } = server.address;
+  const taken = {
+    name: 'ListenError',
+    message: `Port ${port} on 127.0.0.1 is taken by another process; set SUREFIRE_HTTP_PORT to another one (0 picks a free one).`,
+  };
+  await assert.rejects(assertCanListen({ host, port }), taken);
+  await assert.rejects(startServer({ port }), taken);
+  await assert.doesNotReject(assertCanListen({ host, port: 0 }));
+});
+
+test('a foreign address is one clear sentence', async () => {
+  await assert.rejects(
+    assertCanListen({ host: '192.0.2.1', port: 8080 }),
+    /^ListenError: 192\.0\.2\.1 is not an address of this machine/,
+  );
+});
+
+test('a client that leaves in the middle of its body is nobody’s fault here', async () => {
+  await using server = await startServer({
+    isUnavailable: (error) => (error as { code?: string }).code === 'ECONNRESET',
   });
-  await assert.rejects(listen(app, { host: '127.0.0.1', port }), (error) => {
-    assert.ok(error instanceof ListenError);
-    assert.equal(
-      error.message,
-      `Port ${port} on 127.0.0.1 is taken by another process; set SUREFIRE_HTTP_PORT to another one (0 picks a free one).`,
-    );
-    return true;
-  });
+  const socket = connect(server.address.port, '127.0.0.1');
+  socket.write(`${HEAD}content-length: 50\r\n\r\n{"amo`);
+  const [request] = (await once(server.app.server, 'request')) as [IncomingMessage];
+  const gone = new Promise<void>((resolve) => request.once('close', () => resolve()));
+  socket.resetAndDestroy();
+  await gone;
+  assert.equal((await fetch(`${server.address.url}/livez`)).status, 200);
+  assert.doesNotMatch(await server.metrics.render(), /^errors_total\{/m);
 });

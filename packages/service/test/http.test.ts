@@ -291,6 +291,7 @@ test('every answer forbids sniffing and caching', async () => {
   for (const response of [
     await get(server, '/accounts'),
     await get(server, '/nowhere'),
+    await get(server, '/%zz'),
     await get(server, '/fail/bug'),
   ]) {
     assert.equal(response.headers.get('x-content-type-options'), 'nosniff');

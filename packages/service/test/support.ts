@@ -60,7 +60,11 @@ export type TestServer = {
 } & AsyncDisposable;
 
 export async function startServer(
-  options: Partial<HttpOptions> & { level?: 'debug' | 'info'; routes?: (app: Http) => void } = {},
+  options: Partial<HttpOptions> & {
+    level?: 'debug' | 'info';
+    port?: number;
+    routes?: (app: Http) => void;
+  } = {},
 ): Promise<TestServer> {
   const { log, lines, text } = captureLog(options.level);
   const metrics = createMetrics({ process: false, collectTimeoutMs: 200 });
@@ -82,7 +86,7 @@ export async function startServer(
     exampleRoutes(scope, { hold: hold.promise, onHeld: held.resolve });
     options.routes?.(scope);
   });
-  const address = await listen(app, { host: '127.0.0.1', port: 0 });
+  const address = await listen(app, { host: '127.0.0.1', port: options.port ?? 0 });
   return {
     app,
     address,

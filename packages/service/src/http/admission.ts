@@ -1,16 +1,21 @@
 /** Who and what may come in: decided from the head of a request, before its body is read. */
-import type { onRequestHookHandler } from 'fastify';
+import type { FastifyReply, onRequestHookHandler } from 'fastify';
 import { type Authenticate, type Principal, requireScope } from '../auth.ts';
 import { traceparentOf } from './correlation.ts';
 import { contentProblem, targetProblem } from './head.ts';
 
-/** The hook that sets `request.principal` and the headers every answer carries, or refuses. */
+/** What every answer carries, however early it was decided. */
+export function setCommonHeaders(reply: FastifyReply): void {
+  reply.header('x-correlation-id', reply.request.id);
+  reply.header('cache-control', 'no-store');
+  reply.header('x-content-type-options', 'nosniff');
+}
+
+/** The hook that sets `request.principal`, or refuses. */
 export function createAdmission(authenticate: Authenticate): onRequestHookHandler {
   // Written with a callback: nearly always the key is remembered, and no promise is needed.
   return (request, reply, done) => {
-    reply.header('x-correlation-id', request.id);
-    reply.header('cache-control', 'no-store');
-    reply.header('x-content-type-options', 'nosniff');
+    setCommonHeaders(reply);
     const { raw } = request;
     request.traceparent = traceparentOf(raw.headers['traceparent']);
     const { public: isPublic, scope, url } = request.routeOptions.config;

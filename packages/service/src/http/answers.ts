@@ -38,11 +38,11 @@ export function toProblem(error: unknown, request: { body: unknown }, classifier
       ? new Problem('malformed-json', 'The body is empty.')
       : validationProblem(error as FastifyError);
   }
-  if (isOverloaded?.(error)) return new Problem('overloaded', undefined, { cause: error });
-  if (isUnavailable?.(error)) return new Problem('unavailable', undefined, { cause: error });
   const [slug, detail] = FASTIFY_PROBLEMS[code ?? ''] ?? [];
   // A socket to the database can be reset as well, so the code alone does not make it the client's fault.
   if (slug !== undefined && (code !== 'ECONNRESET' || statusCode === 400)) return new Problem(slug, detail);
+  if (isOverloaded?.(error)) return new Problem('overloaded', undefined, { cause: error });
+  if (isUnavailable?.(error)) return new Problem('unavailable', undefined, { cause: error });
   if (statusCode === 404) return new Problem('not-found');
   return new Problem('internal', undefined, { cause: error });
 }
