@@ -20,12 +20,12 @@ import fastify, {
   LogController,
   type RawServerDefault,
 } from 'fastify';
-import { type Authenticate, type Principal, requireScope } from './auth.ts';
+import type { Authenticate, Principal } from './auth.ts';
 import type { Health } from './health.ts';
-import { createAllowedMethods } from './http/allowed-methods.ts';
+import { createAdmission, setCommonHeaders } from './http/admission.ts';
+import { type AllowedMethods, createAllowedMethods } from './http/allowed-methods.ts';
 import { answerClientError, type Classifiers, sendProblem, toProblem } from './http/answers.ts';
-import { correlationIdOf, traceparentOf } from './http/correlation.ts';
-import { contentProblem, targetProblem } from './http/head.ts';
+import { correlationIdOf } from './http/correlation.ts';
 import { parseJsonBody } from './http/json.ts';
 import { publicRoutes } from './http/public-routes.ts';
 import { createRequestRecorder } from './http/record.ts';
@@ -105,95 +105,36 @@ const LIMITS: HttpLimits = {
   connectionsMax: 10_000,
 };
 
+/** The longest path parameter that is looked at. */
+const PARAM_LENGTH_MAX = 128;
+
 /** Builds the server; it does not listen yet. Routes must be registered in plugins, so that they are documented. */
 export function createHttp(options: HttpOptions): Http {
-  const { log, metrics, authenticate } = options;
-  const limits = { ...LIMITS, ...options.limits };
-  const classifiers: Classifiers = options;
-  const recorder = createRequestRecorder({ log, metrics });
-
+  const recorder = createRequestRecorder(options);
   const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
-    const problem = toProblem(error, classifiers);
+    const problem = toProblem(error, request, options);
     if (problem.status >= 500) recorder.failed(problem, request);
     return sendProblem(problem, reply);
   };
-
   const app: Http = fastify({
-    loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlation_id' }),
-    genReqId: (raw) => correlationIdOf(raw.headers['x-correlation-id']),
-    bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    forceCloseConnections: 'idle',
-    return503OnClosing: false,
-    http: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      // How often Node looks for requests past their time: by default only every 30 s.
-      connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
-      // Node's own answer would be no problem document; `targetProblem` refuses instead.
-      requireHostHeader: false,
-    },
-    routerOptions: { maxParamLength: 128 },
-    schemaController: { compilersFactory: { buildValidator: buildValidatorFactory() } },
-    clientErrorHandler: answerClientError,
+    ...serverOptions(options.log, { ...LIMITS, ...options.limits }),
     frameworkErrors: (error, request, reply) => {
-      reply.header('x-correlation-id', request.id);
-      void answerProblem(error, request as FastifyRequest, reply as unknown as FastifyReply);
+      setCommonHeaders(reply);
+      void answerProblem(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  app.server.maxConnections = limits.connectionsMax;
+  app.server.maxConnections = options.limits?.connectionsMax ?? LIMITS.connectionsMax;
 
   app.decorateRequest('principal', null as unknown as Principal);
   app.decorateRequest('traceparent', undefined);
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    // Clients often announce JSON and send nothing; that is only wrong where something is expected.
-    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
-    try {
-      done(null, parseJsonBody(body as Buffer));
-    } catch (error) {
-      done(error as Error);
-    }
-  });
+  acceptStrictJson(app);
 
   let draining = false;
   app.addHook('preClose', (done) => {
     draining = true;
     done();
   });
-
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-correlation-id', request.id);
-    reply.header('cache-control', 'no-store');
-    reply.header('x-content-type-options', 'nosniff');
-    const { raw } = request;
-    request.traceparent = traceparentOf(raw.headers['traceparent']);
-    const problem = targetProblem(raw, request.query);
-    if (problem !== undefined) return done(problem);
-    const { public: isPublic, scope, url } = request.routeOptions.config;
-    if (isPublic || url === undefined) return done();
-
-    const admit = (principal: Principal): Error | undefined => {
-      request.principal = principal;
-      if (scope !== undefined) requireScope(principal, scope);
-      return contentProblem(raw);
-    };
-    let refusal: Error | undefined;
-    try {
-      const principal = authenticate(raw.headers);
-      if (principal instanceof Promise) {
-        principal.then(admit).then(done, done);
-        return;
-      }
-      refusal = admit(principal);
-    } catch (error) {
-      refusal = error as Error;
-    }
-    done(refusal);
-  });
-
+  app.addHook('onRequest', createAdmission(options.authenticate));
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining) reply.header('connection', 'close');
     done();
@@ -209,18 +150,55 @@ export function createHttp(options: HttpOptions): Http {
     guardRoute(route);
   });
   app.setErrorHandler(answerProblem);
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.raw.url?.split('?', 1)[0] ?? '';
-    const methods = allowed.of(path);
-    if (methods.length === 0) return sendProblem(new Problem('not-found', 'There is no such route.'), reply);
-    const headers = { allow: methods.join(', ') };
-    return sendProblem(new Problem('method-not-allowed', undefined, { headers }), reply);
-  });
+  app.setNotFoundHandler((request, reply) => sendProblem(notFound(allowed, request), reply));
 
   app.addSchema(problemSchema);
   void app.register(swagger, { openapi: openApiOf(options), refResolver: { buildLocalReference } });
   void app.register(publicRoutes, options);
   return app;
+}
+
+function serverOptions(loggerInstance: FastifyBaseLogger, limits: HttpLimits) {
+  return {
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlation_id' }),
+    genReqId: (raw: IncomingMessage) => correlationIdOf(raw.headers['x-correlation-id']),
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      // How often Node looks for requests past their time: by default only every 30 s.
+      connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
+      // Node's own answer would be no problem document; `targetProblem` refuses instead.
+      requireHostHeader: false,
+    },
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+    schemaController: { compilersFactory: { buildValidator: buildValidatorFactory() } },
+    clientErrorHandler: answerClientError,
+  } as const;
+}
+
+function acceptStrictJson(app: Http): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    // Clients often announce JSON and send nothing; that is only wrong where something is expected.
+    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
+    try {
+      done(null, parseJsonBody(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function notFound(allowed: AllowedMethods, request: FastifyRequest): Problem {
+  const methods = allowed.of(request.raw.url?.split('?', 1)[0] ?? '');
+  if (methods.length === 0) return new Problem('not-found', 'There is no such route.');
+  return new Problem('method-not-allowed', undefined, { headers: { allow: methods.join(', ') } });
 }
 
 const buildLocalReference = (schema: { $id?: unknown }, _base: unknown, _fragment: string, index: number) =>

@@ -21,10 +21,13 @@ export type Component = {
   stop(): Promise<void>;
 };
 
+// oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it
+type Listener = (...values: any[]) => void;
+
 /** The part of `process` that is listened to. */
 export type SignalSource = {
-  on(event: string, listener: (argument: never) => void): unknown;
-  off(event: string, listener: (argument: never) => void): unknown;
+  on(event: string, listener: Listener): unknown;
+  off(event: string, listener: Listener): unknown;
 };
 
 export type RunOptions = {
@@ -89,12 +92,7 @@ type Leaving = { ending: Promise<Ending>; atOnce: Promise<number>; dispose(): vo
 
 /** Turns signals and uncaught errors into two promises: the wish to leave, and the wish to leave now. */
 function listen(options: RunOptions, limits: { drainMs: number; fatalDrainMs: number }): Leaving {
-  const {
-    log,
-    abort,
-    signals = ['SIGTERM', 'SIGINT'],
-    source = process as unknown as SignalSource,
-  } = options;
+  const { log, abort, signals = ['SIGTERM', 'SIGINT'], source = process } = options;
   const ending = Promise.withResolvers<Ending>();
   const atOnce = Promise.withResolvers<number>();
   let stopping = false;
@@ -120,8 +118,8 @@ function listen(options: RunOptions, limits: { drainMs: number; fatalDrainMs: nu
     ending.resolve({ code: 1, drainMs: limits.fatalDrainMs });
   };
 
-  const events: [string, (argument: never) => void][] = [
-    ...signals.map((signal): [string, (argument: never) => void] => [signal, onSignal]),
+  const events: [string, Listener][] = [
+    ...signals.map((signal): [string, Listener] => [signal, onSignal]),
     ['uncaughtException', onFatal],
     ['unhandledRejection', onFatal],
   ];

@@ -51,6 +51,7 @@ export function createKeyCache({ find, foundMs, unknownMs, entriesMax }: KeyCach
       const entry = entries.get(sha256);
       if (entry !== undefined) {
         if (performance.now() < entry.until) {
+          // Only a filling cache needs to know which entries are in use.
           if (entries.size > entriesMax / 2) remember(entries, sha256, entry);
           return entry.found;
         }

@@ -7,11 +7,10 @@ import { generateKey, isMistyped, prefixOf } from './format.ts';
 
 /** As much of a database as is needed here. */
 export interface Sql {
-  query<Row extends object>(
-    text: string,
-    values?: readonly unknown[],
-  ): Promise<{ rows: Row[]; rowCount: number | null }>;
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<SqlResult<Row>>;
 }
+
+export type SqlResult<Row> = { rows: Row[]; rowCount: number | null };
 
 export type KeyRequest = {
   /** For people: whose key this is, and what for. */

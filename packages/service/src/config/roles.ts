@@ -15,7 +15,7 @@ export const ROLES = [
 export type Role = (typeof ROLES)[number];
 
 /** Words that stand for several roles. */
-export const ROLE_GROUPS: Readonly<Record<string, readonly Role[]>> = {
-  all: ROLES,
-  engagement: ['social', 'gamification', 'notifications'],
-};
+export const ROLE_GROUPS: ReadonlyMap<string, readonly Role[]> = new Map<string, readonly Role[]>([
+  ['all', ROLES],
+  ['engagement', ['social', 'gamification', 'notifications']],
+]);

@@ -1,5 +1,4 @@
 /** The table of settings: every variable that Surefire reads, and how its text becomes a value. */
-import type { LogLevel } from '../config.ts';
 import { ROLE_GROUPS, ROLES, type Role } from './roles.ts';
 
 /** A parsed value, or what is wrong with the text, worded to follow the variable's name. */
@@ -155,7 +154,7 @@ export const SETTINGS: readonly Setting[] = [
     allowed: 'trace, debug, info, warn, error, fatal or silent',
     default: 'info',
     secret: false,
-    parse: oneOf<LogLevel>('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
   },
 ];
 
@@ -167,8 +166,8 @@ function fault(text: string): Parsed {
   return { fault: text };
 }
 
-function oneOf<Word extends string>(...words: Word[]) {
-  return (text: string) => (words.includes(text as Word) ? ok(text) : fault('is none of the choices'));
+function oneOf(...words: string[]) {
+  return (text: string) => (words.includes(text) ? ok(text) : fault('is none of the choices'));
 }
 
 /** Digits only: `Number` would also take `1e3`, `0x10`, ` 7 ` and the empty text. */
@@ -211,7 +210,7 @@ function kafkaBrokers(text: string): Parsed | undefined {
 function roles(text: string): Parsed {
   const chosen = new Set<Role>();
   for (const word of text.split(',').map((part) => part.trim())) {
-    const meant = ROLE_GROUPS[word] ?? ROLES.filter((role) => role === word);
+    const meant = ROLE_GROUPS.get(word) ?? ROLES.filter((role) => role === word);
     if (meant.length === 0)
       return fault(word === '' ? 'has an empty role' : `has the unknown role "${word}"`);
     for (const role of meant) chosen.add(role);

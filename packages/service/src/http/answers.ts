@@ -13,7 +13,8 @@ export type Classifiers = {
   isOverloaded?: ((error: unknown) => boolean) | undefined;
 };
 
-const RETRY_AFTER = { 'retry-after': '1' };
+/** Answers that ask the client to come back; a second is long enough for a full queue to drain. */
+const COME_BACK = new Set([429, 503]);
 
 /** Fastify's own errors. What is not here and not ours is `internal`. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, readonly [ProblemSlug, string?]>> = {
@@ -26,23 +27,29 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, readonly [ProblemSlug, string?]>
   ECONNRESET: ['malformed-http', 'The request was cut off.'],
 };
 
-export function toProblem(error: unknown, { isUnavailable, isOverloaded }: Classifiers): Problem {
+/** `request` is asked only whether it had a body. */
+export function toProblem(error: unknown, request: { body: unknown }, classifiers: Classifiers): Problem {
+  const { isUnavailable, isOverloaded } = classifiers;
   if (error instanceof Problem) return error;
   const { code, validation, statusCode } = (error ?? {}) as Partial<FastifyError>;
-  if (validation !== undefined) return validationProblem(error as FastifyError);
-  if (isOverloaded?.(error))
-    return new Problem('overloaded', undefined, { headers: RETRY_AFTER, cause: error });
-  if (isUnavailable?.(error))
-    return new Problem('unavailable', undefined, { headers: RETRY_AFTER, cause: error });
+  if (validation !== undefined) {
+    const missing = request.body === undefined && (error as FastifyError).validationContext === 'body';
+    return missing
+      ? new Problem('malformed-json', 'The body is empty.')
+      : validationProblem(error as FastifyError);
+  }
   const [slug, detail] = FASTIFY_PROBLEMS[code ?? ''] ?? [];
   // A socket to the database can be reset as well, so the code alone does not make it the client's fault.
   if (slug !== undefined && (code !== 'ECONNRESET' || statusCode === 400)) return new Problem(slug, detail);
+  if (isOverloaded?.(error)) return new Problem('overloaded', undefined, { cause: error });
+  if (isUnavailable?.(error)) return new Problem('unavailable', undefined, { cause: error });
   if (statusCode === 404) return new Problem('not-found');
   return new Problem('internal', undefined, { cause: error });
 }
 
 /** Sends the problem as `application/problem+json`. */
 export function sendProblem(problem: Problem, reply: FastifyReply): FastifyReply {
+  if (COME_BACK.has(problem.status)) reply.header('retry-after', '1');
   return reply
     .code(problem.status)
     .headers(problem.headers)
@@ -54,13 +61,13 @@ export function sendProblem(problem: Problem, reply: FastifyReply): FastifyReply
  * Answers what was not even HTTP (RFC 9112), on the bare socket, and closes the connection: where the next request
  * would begin is not known.
  */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerClientError(error: ClientError, socket: Socket): void {
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: { headersSent: boolean } };
   if (error.code === 'ECONNRESET' || !socket.writable || answer?.headersSent) {
     socket.destroy();
     return;
   }
-  const problem = clientProblem(error.code);
+  const problem = clientProblem(error);
   const correlationId = randomUUIDv7();
   const body = JSON.stringify(problemDocument(problem, correlationId));
   const head = [
@@ -77,10 +84,16 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-function clientProblem(code: string | undefined): Problem {
+type ClientError = NodeJS.ErrnoException & { rawPacket?: unknown };
+
+const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r?\n/;
+
+function clientProblem({ code, rawPacket }: ClientError): Problem {
   if (code === 'HPE_HEADER_OVERFLOW') return new Problem('request-too-large');
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request-timeout');
-  if (code === 'HPE_INVALID_METHOD') {
+  // The parser calls any noise an invalid method; only after a whole request line is it one.
+  const head = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1', 0, 8_192) : '';
+  if (code === 'HPE_INVALID_METHOD' && REQUEST_LINE.test(head)) {
     const allow = 'GET, HEAD, POST, PUT, DELETE';
     return new Problem('method-not-allowed', 'The method is not known.', { headers: { allow } });
   }

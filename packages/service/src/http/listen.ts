@@ -59,6 +59,7 @@ function listenReason(error: NodeJS.ErrnoException, { host, port }: { host: stri
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `${host} is not an address of this machine; set SUREFIRE_HTTP_HOST to one that is (0.0.0.0 for all).`;
+    case undefined:
     default:
       return undefined;
   }

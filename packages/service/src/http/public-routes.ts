@@ -13,11 +13,6 @@ export type PublicRoutesOptions = {
 
 export async function publicRoutes(app: FastifyInstance, options: PublicRoutesOptions): Promise<void> {
   const { health, metrics, asyncApi } = options;
-  const open = (summary: string, response: object = {}) => ({
-    config: { public: true },
-    schema: { tags: ['operating'], summary, security: [], response },
-  });
-
   app.get(
     '/livez',
     open('Whether the process is alive', { 200: Liveness, 503: Liveness }),
@@ -63,6 +58,12 @@ export async function publicRoutes(app: FastifyInstance, options: PublicRoutesOp
     uiConfig: { url: '/openapi.json', validatorUrl: null },
   });
 }
+
+/** A route without a key. */
+const open = (summary: string, response: object = {}) => ({
+  config: { public: true },
+  schema: { tags: ['operating'], summary, security: [], response },
+});
 
 const Liveness = Type.Object({
   status: Type.Union([Type.Literal('live'), Type.Literal('stuck')]),

@@ -46,6 +46,8 @@ export function createRequestRecorder({ log, metrics }: { log: Log; metrics: Met
       );
     },
     failed(problem, request) {
+      // The operation goes on and may well succeed.
+      if (problem.slug === 'operation-timeout') return;
       metrics.countError(problem.slug);
       if (problem.cause === undefined) return;
       const level = problem.slug === 'internal' ? 'error' : 'warn';

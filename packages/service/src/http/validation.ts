@@ -20,7 +20,7 @@ export function buildValidatorFactory(): BuildValidator {
   return ((externalSchemas: never, options: object) => {
     const strict = factory(externalSchemas, { ...options, customOptions: STRICT });
     const coercing = factory(externalSchemas, { ...options, customOptions: COERCING });
-    return (route: { httpPart?: string }) => (route.httpPart === 'body' ? strict : coercing)(route as never);
+    return (route: { httpPart?: string }) => (route.httpPart === 'body' ? strict : coercing)(route);
   }) as unknown as BuildValidator;
 }
 
