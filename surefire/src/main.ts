@@ -1,9 +1,9 @@
 /** The command line. Each command's code is loaded when it runs, so that `--help` is instant. */
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { addLoadOptions, type LoadOptions } from './load/options.ts';
 import { say } from './terminal.ts';
+import { VERSION } from './version.ts';
 
 const EXAMPLES = `
 Examples:
@@ -42,7 +42,7 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
   const { onEnd } = options;
   const program = new Command('surefire')
     .description('An event-driven financial backend on PostgreSQL: no event lost, none applied twice.')
-    .version(versionText(), '-V, --version')
+    .version(`surefire ${VERSION} (Node ${process.versions.node})`, '-V, --version')
     .addHelpText('after', `${EXAMPLES}\n\nSettings, read from the environment:\n\n${options.settings}`)
     .showSuggestionAfterError()
     .exitOverride();
@@ -62,15 +62,10 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
     .command('run')
     .description('run some roles in this process, e.g. api, relay or banking')
     .argument('<role...>', 'what to run; `surefire --help` lists the roles under SUREFIRE_ROLES')
-    .option(
-      '--port <port>',
-      'where to serve, instead of SUREFIRE_HTTP_PORT; without the role api a free port is taken',
-      port,
-    )
-    .action(async (roles: string[], chosen: { port?: number }) => {
+    .action(async (roles: string[]) => {
       const config = await readConfig({ roles });
       const { runPlatform } = await import('./platform.ts');
-      onEnd((await runPlatform({ config, command: 'run', ...chosen })) as ExitCode);
+      onEnd((await runPlatform({ config, command: 'run' })) as ExitCode);
     });
 
   program
@@ -115,12 +110,6 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
   return program;
 }
 
-function port(text: string): number {
-  const number = Number(text);
-  if (/^\d{1,5}$/.test(text) && number <= 65_535) return number;
-  throw new InvalidArgumentError('A port is a whole number from 0 to 65535.');
-}
-
 async function readConfig(overrides: { roles?: readonly string[] } = {}) {
   const { readProgramConfig } = await import('./config.ts');
   return readProgramConfig(overrides);
@@ -133,12 +122,6 @@ function asksForHelp(args: readonly string[]): boolean {
 async function settingsText(): Promise<string> {
   const { describeSettings } = await import('@surefire/service');
   return describeSettings().replace(/^(?=.)/gm, '  ');
-}
-
-function versionText(): string {
-  const manifest = new URL('../package.json', import.meta.url);
-  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
-  return `surefire ${version} (Node ${process.versions.node})`;
 }
 
 /** One clear sentence on stderr, and the exit code that belongs to it. */
@@ -158,5 +141,3 @@ function sentenceOf(error: unknown): string {
   const { message, code } = (error ?? {}) as { message?: string; code?: string };
   return message || code || String(error);
 }
-
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
