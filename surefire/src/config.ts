@@ -23,9 +23,9 @@ export function readFaultyConfig(): { config: Config; faults: readonly string[] 
   }
 }
 
-function isSound(environment: Record<string, string | undefined>): boolean {
+function isSound(variable: Record<string, string | undefined>): boolean {
   try {
-    readConfig(environment);
+    readConfig(variable);
     return true;
   } catch {
     return false;

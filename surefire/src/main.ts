@@ -1,5 +1,5 @@
 /** The command line. Each command's code is loaded when it runs, so that `--help` is instant. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { addLoadOptions, type LoadOptions } from './load/options.ts';
 import { say } from './terminal.ts';
@@ -62,10 +62,15 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
     .command('run')
     .description('run some roles in this process, e.g. api, relay or banking')
     .argument('<role...>', 'what to run; `surefire --help` lists the roles under SUREFIRE_ROLES')
-    .action(async (roles: string[]) => {
+    .option(
+      '--port <port>',
+      'where to serve, instead of SUREFIRE_HTTP_PORT; without the role api a free port is taken',
+      port,
+    )
+    .action(async (roles: string[], chosen: { port?: number }) => {
       const config = await readConfig({ roles });
       const { runPlatform } = await import('./platform.ts');
-      onEnd((await runPlatform({ config, command: 'run' })) as ExitCode);
+      onEnd((await runPlatform({ config, command: 'run', ...chosen })) as ExitCode);
     });
 
   program
@@ -110,6 +115,12 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
   return program;
 }
 
+function port(text: string): number {
+  const number = Number(text);
+  if (/^\d{1,5}$/.test(text) && number <= 65_535) return number;
+  throw new InvalidArgumentError('A port is a whole number from 0 to 65535.');
+}
+
 async function readConfig(overrides: { roles?: readonly string[] } = {}) {
   const { readProgramConfig } = await import('./config.ts');
   return readProgramConfig(overrides);
@@ -141,3 +152,5 @@ function sentenceOf(error: unknown): string {
   const { message, code } = (error ?? {}) as { message?: string; code?: string };
   return message || code || String(error);
 }
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

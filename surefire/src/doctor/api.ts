@@ -11,23 +11,25 @@ export async function examineApi(
 ): Promise<void> {
   const { config, url } = context;
   await examineArea('api', findings, async (write) => {
-    if (config.http.port === 0)
-      return write.ok('SUREFIRE_HTTP_PORT is 0: each start chooses a port of its own.');
+    if (config.http.port === 0) {
+      write.ok('SUREFIRE_HTTP_PORT is 0: each start chooses a port of its own.');
+      return;
+    }
     const live = await ask(`${url}/livez`);
     if (live === undefined) {
       if (await isOpen(new URL(url))) {
-        return write.fault(
+        write.fault(
           `Another program listens on ${url} and does not speak as Surefire does.`,
           'Stop it, or set SUREFIRE_HTTP_PORT.',
         );
+        return;
       }
-      return write.warn(
-        `Nothing listens on ${url}.`,
-        'Normal while the platform is stopped: npm start starts it.',
-      );
+      write.warn(`Nothing listens on ${url}.`, 'Normal while the platform is stopped: npm start starts it.');
+      return;
     }
     if (live.body?.status !== 'live' && live.body?.status !== 'stuck') {
-      return write.fault(`Another program listens on ${url}.`, 'Stop it, or set SUREFIRE_HTTP_PORT.');
+      write.fault(`Another program listens on ${url}.`, 'Stop it, or set SUREFIRE_HTTP_PORT.');
+      return;
     }
     if (live.body.status === 'stuck') {
       write.fault(
@@ -36,14 +38,19 @@ export async function examineApi(
       );
     }
     const ready = await ask(`${url}/readyz`);
-    if (ready?.status === 200) return write.ok(`The API at ${url} is ready.`);
+    if (ready?.status === 200) {
+      write.ok(`The API at ${url} is ready.`);
+      return;
+    }
     const checks = Object.entries((ready?.body?.checks ?? {}) as Record<string, string>)
       .filter(([, outcome]) => outcome !== 'ok')
       .map(([name, outcome]) => `${name} ${outcome}`);
-    const why = checks.length === 0 ? String(ready?.body?.status ?? 'no answer') : checks.join(', ');
+    const why = checks.length === 0 ? textOf(ready?.body?.status) : checks.join(', ');
     write.fault(`The API at ${url} is not ready: ${why}.`, 'Its log says why.');
   });
 }
+
+const textOf = (status: unknown) => (typeof status === 'string' ? status : 'no answer');
 
 type Reply = { status: number; body: Record<string, unknown> | undefined };
 

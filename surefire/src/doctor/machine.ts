@@ -48,14 +48,20 @@ export async function examineMachine(
   await examineArea('data folder', findings, async (write) => {
     const folder = resolve(config.dataDir);
     const facts = await stat(folder).catch(() => undefined);
-    if (facts === undefined) return write.ok(`${folder} does not exist yet; the first start creates it.`);
-    if (!facts.isDirectory())
-      return write.fault(`${folder} is not a folder.`, 'Set SUREFIRE_DATA_DIR to another one.');
+    if (facts === undefined) {
+      write.ok(`${folder} does not exist yet; the first start creates it.`);
+      return;
+    }
+    if (!facts.isDirectory()) {
+      write.fault(`${folder} is not a folder.`, 'Set SUREFIRE_DATA_DIR to another one.');
+      return;
+    }
     if (!(await isWritable(folder))) {
-      return write.fault(
+      write.fault(
         `${folder} is not writable.`,
         'Give it to the user that runs Surefire, or set SUREFIRE_DATA_DIR.',
       );
+      return;
     }
     if ((facts.mode & 0o022) !== 0) {
       write.warn(`${folder} can be written by other users.`, `chmod go-w ${folder}`);
@@ -69,10 +75,16 @@ export async function examineMachine(
   });
 
   await examineArea('api key', findings, async (write) => {
-    if (config.apiKey !== undefined) return write.ok('The development key comes from SUREFIRE_API_KEY.');
+    if (config.apiKey !== undefined) {
+      write.ok('The development key comes from SUREFIRE_API_KEY.');
+      return;
+    }
     const file = join(config.dataDir, 'api-key');
     const facts = await stat(file).catch(() => undefined);
-    if (facts === undefined) return write.warn(`${file} does not exist yet; the first start creates it.`);
+    if (facts === undefined) {
+      write.warn(`${file} does not exist yet; the first start creates it.`);
+      return;
+    }
     const mode = (facts.mode & 0o777).toString(8);
     if ((facts.mode & 0o077) === 0) write.ok(`${file} holds the development key (mode ${mode}).`);
     else write.fault(`${file} can be read by other users (mode ${mode}).`, `chmod 600 ${file}`);

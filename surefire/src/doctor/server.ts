@@ -30,10 +30,11 @@ export async function examineServer(
       );
       settings = new Map(rows.map((row) => [row.name, row.setting]));
     } catch (error) {
-      return write.fault(
+      write.fault(
         `${context.shownUrl} cannot be used: ${reason(error)}.`,
         'Start that server, or correct SUREFIRE_DATABASE_URL.',
       );
+      return;
     }
     reached = true;
     const setting = (name: string) => settings.get(name) ?? 'unknown';

@@ -19,7 +19,10 @@ export async function examineState(
   await examineArea('migrations', findings, async (write) => {
     const pending = await pendingMigrations({ url, modules: MIGRATIONS });
     migrated = pending.length === 0;
-    if (migrated) return write.ok('The tables are up to date.');
+    if (migrated) {
+      write.ok('The tables are up to date.');
+      return;
+    }
     const names = pending.map(({ module, migration }) => `${module}/${migration}`).join(', ');
     const { rows } = await db.query<{ empty: boolean }>(
       `select to_regclass('event_outbox') is null as empty`,
@@ -97,7 +100,10 @@ export async function examineState(
       [STUCK_SECONDS],
     );
     const { count, first } = rows[0] as { count: bigint; first: string | null };
-    if (count === 0n) return write.ok(`No operation has been pending for more than ${STUCK_SECONDS} s.`);
+    if (count === 0n) {
+      write.ok(`No operation has been pending for more than ${STUCK_SECONDS} s.`);
+      return;
+    }
     write.fault(
       `${grouped(count)} operations have been pending for more than ${STUCK_SECONDS} s, first: ${first}.`,
       'They are safe and wait for the relay or the consumer; see above which one.',

@@ -25,6 +25,9 @@ export type Verified = {
   databaseSeconds: number | undefined;
 };
 
+/** `count` and `sum` as the driver answers them; null is the sum of nothing. */
+type Side = bigint | number | string | null;
+
 export async function verify(options: {
   db: Database;
   plan: Plan;
@@ -40,8 +43,8 @@ export async function verify(options: {
 
     const checks: Check[] = [];
     for (const { name, leftIs, rightIs, sql } of CHECKS) {
-      const { rows } = await tx.query<{ left: unknown; right: unknown; first: string | null }>(sql);
-      const { left, right, first } = rows[0] as { left: unknown; right: unknown; first: string | null };
+      const { rows } = await tx.query<{ left: Side; right: Side; first: string | null }>(sql);
+      const { left, right, first } = rows[0] as { left: Side; right: Side; first: string | null };
       checks.push(
         compare({
           name,
@@ -65,8 +68,8 @@ export function compare(
   return { ...check, ok, ...(first === null || first === undefined ? {} : { first }) };
 }
 
-function text(value: unknown): string {
-  return value === null || value === undefined ? '0' : String(value as bigint | string);
+function text(value: Side): string {
+  return value === null ? '0' : String(value);
 }
 
 const ROWS_PER_STATEMENT = 5_000;
