@@ -1,4 +1,5 @@
 /** Which database a command talks to: the configured one, else the embedded server that is running. */
+import { existsSync } from 'node:fs';
 import { findEmbedded } from '@surefire/postgres/embedded';
 import type { Config } from '@surefire/service';
 import { CommandFailure, EXIT } from './failure.ts';
@@ -12,7 +13,8 @@ export type FoundDatabase = {
 /** The database of this configuration, or undefined when it is the embedded server and that is not running. */
 export async function findDatabase(config: Config): Promise<FoundDatabase | undefined> {
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl, origin: 'configured' };
-  const embedded = await findEmbedded({ dataDir: config.dataDir });
+  // Looking for the server must not create its folder.
+  const embedded = existsSync(config.dataDir) ? await findEmbedded({ dataDir: config.dataDir }) : undefined;
   return embedded === undefined ? undefined : { url: embedded.url, origin: 'embedded' };
 }
 

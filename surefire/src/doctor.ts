@@ -3,6 +3,7 @@
  * and works with the platform stopped, with the database away, and with nothing there yet.
  */
 import { connect } from '@surefire/postgres';
+import { type Config, ConfigError } from '@surefire/service';
 import { apiUrl } from './api-url.ts';
 import { readFaultyConfig } from './config.ts';
 import { findDatabase, shownUrl } from './database.ts';
@@ -12,11 +13,12 @@ import { examineMachine } from './doctor/machine.ts';
 import { examineServer } from './doctor/server.ts';
 import { examineState } from './doctor/state.ts';
 import { EXIT, type ExitCode } from './failure.ts';
+import { availableRoles } from './roles.ts';
 import { painter, print } from './terminal.ts';
 
 export async function examine(options: { json: boolean }): Promise<ExitCode> {
   const findings: Finding[] = [];
-  const found = readFaultyConfig();
+  const found = readForExamination();
   const { config } = found;
   await examineMachine(findings, found);
 
@@ -50,4 +52,15 @@ export async function examine(options: { json: boolean }): Promise<ExitCode> {
   if (options.json) print(JSON.stringify({ healthy, findings }, null, 2));
   else print(renderFindings(findings, painter(process.stdout)));
   return healthy ? EXIT.ok : EXIT.unhealthy;
+}
+
+/** Every fault that would stop a start, and the configuration of what is sound. */
+function readForExamination(): { config: Config; faults: readonly string[] } {
+  const { config, faults } = readFaultyConfig();
+  try {
+    return { config: { ...config, roles: availableRoles(config) }, faults };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { config, faults: [...faults, ...error.faults] };
+  }
 }

@@ -83,7 +83,7 @@ export async function examineState(
 
   await examineArea('consumers', findings, async (write) => {
     const lags = await readLag(db);
-    if (lags.length === 0) write.warn('No consumer group has ever run on this database.');
+    if (lags.length === 0) write.ok('No consumer group has anything before it yet.');
     for (const { group, topic, events } of lags) {
       const text = `${group} has ${events === 0 ? 'no' : grouped(events)} published events of ${topic} before it.`;
       if (events === 0 || alive.has(group)) write.ok(text);
