@@ -161,6 +161,7 @@ function composeReport(parts: {
   const settleSeconds = (settling.seenAt - firstSentAt) / 1_000;
   const settled = verified.completed + verified.failed;
   const everyAsked = compare({
+    id: 'every-asked',
     name: 'every deposit was acknowledged',
     left: { is: 'asked for', value: String(options.count) },
     right: { is: 'acknowledged', value: String(acknowledged) },

@@ -153,4 +153,11 @@ function sentenceOf(error: unknown): string {
   return message || code || String(error);
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) {
+  // A reader that has seen enough (`surefire doctor | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.ok);
+  });
+  process.exitCode = await main(process.argv.slice(2));
+}

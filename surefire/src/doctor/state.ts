@@ -58,8 +58,8 @@ export async function examineState(
 
   await examineArea('outbox', findings, async (write) => {
     const { pending, oldestAgeSeconds } = await readBacklog(db, { countMax: COUNT_MAX });
-    const count = pending >= COUNT_MAX ? `More than ${grouped(COUNT_MAX)}` : grouped(pending);
-    const text = `${count} events wait to be published, the oldest for ${age(oldestAgeSeconds)}.`;
+    const atLeast = pending >= COUNT_MAX ? 'At least ' : '';
+    const text = `${atLeast}${counted(pending, 'event')} before publication, the oldest for ${age(oldestAgeSeconds)}.`;
     if (pending === 0) write.ok('Every event is published.');
     else if (oldestAgeSeconds < STUCK_SECONDS) write.ok(text);
     else
@@ -76,7 +76,7 @@ export async function examineState(
     const { count: failed, first } = rows[0] as { count: bigint; first: string | null };
     if (failed > 0n)
       write.fault(
-        `${grouped(failed)} events are in quarantine (FAILED), first: ${first}.`,
+        `${counted(failed, 'event')} in quarantine (FAILED), first: ${first}.`,
         'Read last_error of that row.',
       );
   });
@@ -105,7 +105,7 @@ export async function examineState(
       return;
     }
     write.fault(
-      `${grouped(count)} operations have been pending for more than ${STUCK_SECONDS} s, first: ${first}.`,
+      `${counted(count, 'operation')} pending for more than ${STUCK_SECONDS} s, first: ${first}.`,
       'They are safe and wait for the relay or the consumer; see above which one.',
     );
   });
@@ -122,7 +122,7 @@ export async function examineState(
     }
     const entries = rows.reduce((total, row) => total + row.entries, 0n);
     if (rows.every((row) => row.sum === '0'))
-      write.ok(`The ledger's ${grouped(entries)} entries sum to zero in every currency.`);
+      write.ok(`The ledger sums to zero in every currency, over ${grouped(entries)} entries.`);
   });
 }
 
@@ -202,4 +202,8 @@ function age(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 3_600)} h`;
+}
+
+function counted(count: number | bigint, noun: string): string {
+  return `${grouped(count)} ${noun}${BigInt(count) === 1n ? '' : 's'}`;
 }

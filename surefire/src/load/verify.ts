@@ -8,6 +8,7 @@ import type { Plan } from './plan.ts';
 import type { Receipts } from './receipts.ts';
 
 export type Check = {
+  id: string;
   name: string;
   left: { is: string; value: string };
   right: { is: string; value: string };
@@ -42,11 +43,12 @@ export async function verify(options: {
     await tx.query('set transaction read only');
 
     const checks: Check[] = [];
-    for (const { name, leftIs, rightIs, sql } of CHECKS) {
+    for (const { id, name, leftIs, rightIs, sql } of CHECKS) {
       const { rows } = await tx.query<{ left: Side; right: Side; first: string | null }>(sql);
       const { left, right, first } = rows[0] as { left: Side; right: Side; first: string | null };
       checks.push(
         compare({
+          id,
           name,
           left: { is: leftIs, value: text(left) },
           right: { is: rightIs, value: text(right) },
@@ -61,7 +63,7 @@ export async function verify(options: {
 
 /** A check holds when both sides are equal and nobody offends. */
 export function compare(
-  found: Pick<Check, 'name' | 'left' | 'right'> & { first?: string | null | undefined },
+  found: Pick<Check, 'id' | 'name' | 'left' | 'right'> & { first?: string | null | undefined },
 ): Check {
   const { first, ...check } = found;
   const ok = check.left.value === check.right.value && (first ?? null) === null;
