@@ -45,9 +45,7 @@ void describe('the command line', () => {
     ['migrate', {}, 3, /^surefire: No database is running in .*: start the platform \(npm start\).*\n$/],
     ['run relay', {}, 3, /^surefire: No database is running/],
     ['load deposits', {}, 3, /^surefire: No database is running/],
-    ['load deposits', { SUREFIRE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 2, /^surefire: No API key: .*api-key cannot be read/],
-    ['load deposits --api-key k', { SUREFIRE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 3, /^surefire: Nothing answers at http:\/\/127\.0\.0\.1:1: start the platform/],
-    ['migrate', { SUREFIRE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 1, /^surefire: connect ECONNREFUSED 127\.0\.0\.1:1\n$/],
+    ['migrate', { SUREFIRE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 1, /^surefire: The database postgres:\/\/127\.0\.0\.1:1\/x cannot be used: nothing listens there; start it, or correct SUREFIRE_DATABASE_URL\.\n$/],
     ['database', { SUREFIRE_DATABASE_URL: 'postgres://127.0.0.1:1/x' }, 2, /^surefire: SUREFIRE_DATABASE_URL names a database already/],
   ]; // biome-ignore format: one line per case
   for (const [args, variables, code, expected] of table) {
@@ -94,6 +92,20 @@ void describe('the command line', () => {
     const db = connect({ url: database.url, max: 1 });
     await db.query('select from ledger_entries');
     await db.close();
+  });
+
+  void it('needs a key and a platform to load', async () => {
+    await using database = await testDatabase();
+    const variables = { SUREFIRE_DATABASE_URL: database.url };
+    const keyless = await surefire('load deposits', variables);
+    assert.equal(keyless.code, 2);
+    assert.match(
+      keyless.stderr,
+      /^surefire: No API key: .*api-key cannot be read, so give one with --api-key/,
+    );
+    const alone = await surefire('load deposits --api-key k', variables);
+    assert.equal(alone.code, 3);
+    assert.match(alone.stderr, /^surefire: Nothing answers at http:\/\/127\.0\.0\.1:1: start the platform/);
   });
 
   void it('has the doctor end with 4 when the database is away, and go on with the rest', async () => {

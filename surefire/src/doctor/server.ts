@@ -1,6 +1,7 @@
 /** The PostgreSQL server: whether it keeps what it commits, and whether anything holds it back. */
 import type { Database } from '@surefire/postgres';
 import type { Config } from '@surefire/service';
+import { reasonOf } from '../database.ts';
 import { planPools } from '../pools.ts';
 import { examineArea, type Finding } from './finding.ts';
 
@@ -31,7 +32,7 @@ export async function examineServer(
       settings = new Map(rows.map((row) => [row.name, row.setting]));
     } catch (error) {
       write.fault(
-        `${context.shownUrl} cannot be used: ${reason(error)}.`,
+        `${context.shownUrl} cannot be used: ${reasonOf(error)}.`,
         'Start that server, or correct SUREFIRE_DATABASE_URL.',
       );
       return;
@@ -154,9 +155,4 @@ function examineConnections(
   if (needed > server.max) write.fault(text, 'Raise max_connections, or lower SUREFIRE_DB_POOL_MAX.');
   else if (needed * 2 > server.max) write.warn(text, 'A second process will not fit: raise max_connections.');
   else write.ok(text);
-}
-
-function reason(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return reason(error.errors[0]);
-  return (error as Error).message.replace(/\.$/, '');
 }
