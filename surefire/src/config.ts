@@ -1,5 +1,5 @@
 /** The environment as the program sees it. No other file of the program reads it. */
-import { type Config, readConfig } from '@surefire/service';
+import { type Config, ConfigError, readConfig } from '@surefire/service';
 
 /**
  * The configuration of this process; `roles`, when given, outrank `SUREFIRE_ROLES`.
@@ -7,13 +7,37 @@ import { type Config, readConfig } from '@surefire/service';
  */
 export function readProgramConfig(overrides: { roles?: readonly string[] } = {}): Config {
   const { roles } = overrides;
-  // oxlint-disable-next-line node/no-process-env -- this is the one place
-  const environment = process.env;
-  return readConfig(roles === undefined ? environment : { ...environment, SUREFIRE_ROLES: roles.join(',') });
+  return readConfig(
+    roles === undefined ? environment() : { ...environment(), SUREFIRE_ROLES: roles.join(',') },
+  );
+}
+
+/** For whoever examines rather than runs: the faults, and a configuration of all that has none. */
+export function readFaultyConfig(): { config: Config; faults: readonly string[] } {
+  try {
+    return { config: readConfig(environment()), faults: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const sound = Object.entries(environment()).filter(([name, value]) => isSound({ [name]: value }));
+    return { config: readConfig(Object.fromEntries(sound)), faults: error.faults };
+  }
+}
+
+function isSound(variable: Record<string, string | undefined>): boolean {
+  try {
+    readConfig(variable);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether errors are shown with their stacks. Works even where the configuration is at fault. */
 export function isDebugging(): boolean {
+  return /^(debug|trace)$/.test(environment().SUREFIRE_LOG_LEVEL ?? '');
+}
+
+function environment(): Readonly<Record<string, string | undefined>> {
   // oxlint-disable-next-line node/no-process-env -- this is the one place
-  return /^(debug|trace)$/.test(process.env.SUREFIRE_LOG_LEVEL ?? '');
+  return process.env;
 }

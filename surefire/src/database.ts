@@ -1,4 +1,6 @@
 /** Which database a command talks to: the configured one, else the embedded server that is running. */
+import { existsSync } from 'node:fs';
+import { connect, sqlState } from '@surefire/postgres';
 import { findEmbedded } from '@surefire/postgres/embedded';
 import type { Config } from '@surefire/service';
 import { CommandFailure, EXIT } from './failure.ts';
@@ -12,19 +14,48 @@ export type FoundDatabase = {
 /** The database of this configuration, or undefined when it is the embedded server and that is not running. */
 export async function findDatabase(config: Config): Promise<FoundDatabase | undefined> {
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl, origin: 'configured' };
-  const embedded = await findEmbedded({ dataDir: config.dataDir });
+  // Looking for the server must not create its folder.
+  const embedded = existsSync(config.dataDir) ? await findEmbedded({ dataDir: config.dataDir }) : undefined;
   return embedded === undefined ? undefined : { url: embedded.url, origin: 'embedded' };
 }
 
-/** The same, for commands that are nothing without it. */
+/** The same, for commands that are nothing without it: it has answered, or the failure says why not. */
 export async function needDatabase(config: Config): Promise<FoundDatabase> {
   const found = await findDatabase(config);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    await assertAnswers(found.url);
+    return found;
+  }
   throw new CommandFailure(
     `No database is running in ${config.dataDir}: start the platform (npm start), start the database alone ` +
       '(npx surefire database), or set SUREFIRE_DATABASE_URL.',
     { exitCode: EXIT.notFound },
   );
+}
+
+async function assertAnswers(url: string): Promise<void> {
+  const db = connect({ url, max: 1, applicationName: 'surefire' });
+  try {
+    await db.query('select 1');
+  } catch (cause) {
+    throw new CommandFailure(
+      `The database ${shownUrl(url)} cannot be used: ${reasonOf(cause)}; start it, or correct SUREFIRE_DATABASE_URL.`,
+      { cause },
+    );
+  } finally {
+    await db.close();
+  }
+}
+
+/** Why a database cannot be used, in words that stand within a sentence. */
+export function reasonOf(error: unknown): string {
+  // A name with several addresses fails with all of their errors and no message.
+  if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
+  const { code, message } = error as { code?: string; message: string };
+  if (code === 'ECONNREFUSED') return 'nothing listens there';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'its host name is unknown';
+  if (sqlState(error) === '28P01') return 'it does not accept this user and password';
+  return message.replace(/\.$/, '');
 }
 
 /** A URL fit to be shown: without its password. */

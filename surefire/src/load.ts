@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type Database } from '@surefire/postgres';
 import type { Config } from '@surefire/service';
+import { apiUrl } from './api-url.ts';
 import { needDatabase, shownUrl } from './database.ts';
 import { CommandFailure, EXIT, type ExitCode, Interrupted } from './failure.ts';
 import { createClient } from './load/client.ts';
@@ -21,7 +22,7 @@ import { painter, print, say } from './terminal.ts';
 
 export async function loadDeposits(options: LoadOptions, context: { config: Config }): Promise<ExitCode> {
   const { config } = context;
-  const urls = options.url.length > 0 ? options.url : [urlOf(config.http)];
+  const urls = options.url.length > 0 ? options.url : [apiUrl(config.http)];
   const database = await needDatabase(config);
   const plan = createPlan(options);
   const giveUpAfterMs = options.timeout * 1_000;
@@ -82,12 +83,6 @@ export async function loadDeposits(options: LoadOptions, context: { config: Conf
     await client.close();
     await db.close();
   }
-}
-
-function urlOf({ host, port }: Config['http']): string {
-  // Listening on every address is not an address that one can call.
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 async function findApiKey(options: LoadOptions, config: Config): Promise<string> {
@@ -166,6 +161,7 @@ function composeReport(parts: {
   const settleSeconds = (settling.seenAt - firstSentAt) / 1_000;
   const settled = verified.completed + verified.failed;
   const everyAsked = compare({
+    id: 'every-asked',
     name: 'every deposit was acknowledged',
     left: { is: 'asked for', value: String(options.count) },
     right: { is: 'acknowledged', value: String(acknowledged) },

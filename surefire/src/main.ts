@@ -1,9 +1,9 @@
 /** The command line. Each command's code is loaded when it runs, so that `--help` is instant. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { addLoadOptions, type LoadOptions } from './load/options.ts';
 import { say } from './terminal.ts';
+import { VERSION } from './version.ts';
 
 const EXAMPLES = `
 Examples:
@@ -42,7 +42,7 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
   const { onEnd } = options;
   const program = new Command('surefire')
     .description('An event-driven financial backend on PostgreSQL: no event lost, none applied twice.')
-    .version(versionText(), '-V, --version')
+    .version(`surefire ${VERSION} (Node ${process.versions.node})`, '-V, --version')
     .addHelpText('after', `${EXAMPLES}\n\nSettings, read from the environment:\n\n${options.settings}`)
     .showSuggestionAfterError()
     .exitOverride();
@@ -135,12 +135,6 @@ async function settingsText(): Promise<string> {
   return describeSettings().replace(/^(?=.)/gm, '  ');
 }
 
-function versionText(): string {
-  const manifest = new URL('../package.json', import.meta.url);
-  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
-  return `surefire ${version} (Node ${process.versions.node})`;
-}
-
 /** One clear sentence on stderr, and the exit code that belongs to it. */
 async function explain(error: unknown): Promise<ExitCode> {
   // Commander has written its own message already.
@@ -159,4 +153,11 @@ function sentenceOf(error: unknown): string {
   return message || code || String(error);
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) {
+  // A reader that has seen enough (`surefire doctor | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.ok);
+  });
+  process.exitCode = await main(process.argv.slice(2));
+}

@@ -9,6 +9,8 @@
  *   load_event      (id, name, operation_id, status, position, …)             outbox rows keyed by them
  */
 export type CheckStatement = {
+  /** For scripts and tests. */
+  id: string;
   name: string;
   leftIs: string;
   rightIs: string;
@@ -16,6 +18,7 @@ export type CheckStatement = {
 };
 
 const acknowledged: CheckStatement = {
+  id: 'acknowledged',
   name: 'every acknowledged deposit exists exactly once, as it was asked for',
   leftIs: 'acknowledged',
   rightIs: 'operations',
@@ -36,6 +39,7 @@ const acknowledged: CheckStatement = {
 };
 
 const askedFor: CheckStatement = {
+  id: 'asked-for',
   name: 'no operation exists that was refused or never asked for',
   leftIs: 'operations',
   rightIs: 'asked for',
@@ -50,6 +54,7 @@ const askedFor: CheckStatement = {
 };
 
 const settled: CheckStatement = {
+  id: 'settled',
   name: 'every operation is settled',
   leftIs: 'operations',
   rightIs: 'completed + failed',
@@ -60,6 +65,7 @@ const settled: CheckStatement = {
 };
 
 const requested: CheckStatement = {
+  id: 'requested',
   name: 'every operation has one DepositRequested',
   leftIs: 'operations',
   rightIs: 'with one',
@@ -67,6 +73,7 @@ const requested: CheckStatement = {
 };
 
 const completed: CheckStatement = {
+  id: 'completed',
   name: 'every completed operation has one DepositCompleted and one FundsDeposited',
   leftIs: 'completed',
   rightIs: 'with one of each',
@@ -77,6 +84,7 @@ const completed: CheckStatement = {
 };
 
 const failed: CheckStatement = {
+  id: 'failed',
   name: 'every failed operation has one DepositFailed and nothing else',
   leftIs: 'failed',
   rightIs: 'with one',
@@ -107,6 +115,7 @@ function eventsPerOperation(options: { of: string; good: string }): string {
 }
 
 const eventsOfOperations: CheckStatement = {
+  id: 'events-of-operations',
   name: 'no event tells of an operation that does not exist',
   leftIs: 'events',
   rightIs: 'with an operation',
@@ -119,6 +128,7 @@ const eventsOfOperations: CheckStatement = {
 };
 
 const published: CheckStatement = {
+  id: 'published',
   name: 'every event is published and has its position',
   leftIs: 'events',
   rightIs: 'published',
@@ -129,6 +139,7 @@ const published: CheckStatement = {
 };
 
 const inbox: CheckStatement = {
+  id: 'inbox',
   name: 'the consumer took in every DepositRequested exactly once',
   leftIs: 'DepositRequested',
   rightIs: 'taken in once',
@@ -147,6 +158,7 @@ const inbox: CheckStatement = {
 };
 
 const posted: CheckStatement = {
+  id: 'posted',
   name: 'every completed operation has two entries that sum to zero',
   leftIs: 'completed',
   rightIs: 'posted',
@@ -172,6 +184,7 @@ const posted: CheckStatement = {
 };
 
 const entriesOfOperations: CheckStatement = {
+  id: 'entries-of-operations',
   name: 'no entry exists without a completed operation',
   leftIs: 'entries',
   rightIs: 'with one',
@@ -185,6 +198,7 @@ const entriesOfOperations: CheckStatement = {
 };
 
 const runningBalance: CheckStatement = {
+  id: 'running-balance',
   name: 'every entry continues the balance of the one before it',
   leftIs: 'entries',
   rightIs: 'continuing',
@@ -204,6 +218,7 @@ const runningBalance: CheckStatement = {
 };
 
 const balances: CheckStatement = {
+  id: 'balances',
   name: 'every account of the run holds its completed deposits',
   leftIs: 'accounts',
   rightIs: 'exact',
@@ -224,6 +239,7 @@ const balances: CheckStatement = {
 };
 
 const allBalances: CheckStatement = {
+  id: 'all-balances',
   name: 'every account of the database equals its entries, in sum and in number',
   leftIs: 'accounts',
   rightIs: 'equal',
@@ -244,6 +260,7 @@ const allBalances: CheckStatement = {
 };
 
 const wholeLedger: CheckStatement = {
+  id: 'whole-ledger',
   name: 'the whole ledger sums to zero in every currency',
   leftIs: 'credits',
   rightIs: 'debits',
@@ -261,6 +278,7 @@ const wholeLedger: CheckStatement = {
 
 // Once retention has dropped the oldest days, a log begins later; how much later nobody can tell.
 const positions: CheckStatement = {
+  id: 'positions',
   name: 'positions of every log are contiguous from 1, none twice',
   leftIs: 'positions given',
   rightIs: 'found',
@@ -294,6 +312,7 @@ const positions: CheckStatement = {
 };
 
 const order: CheckStatement = {
+  id: 'order',
   name: "each account's DepositCompleted stand in the order of its balance",
   leftIs: 'DepositCompleted',
   rightIs: 'in order',
@@ -308,6 +327,7 @@ const order: CheckStatement = {
 };
 
 const stranded: CheckStatement = {
+  id: 'stranded',
   name: 'no event of the database waits where the relay no longer looks',
   leftIs: 'allowed',
   rightIs: 'found',

@@ -43,7 +43,7 @@ export async function openAccounts(
 ): Promise<string[]> {
   const { client, count } = options;
   const body = JSON.stringify({ owner: options.owner, currency: options.currency });
-  const ids = new Array<string>(count);
+  const ids: string[] = Array.from({ length: count });
   let opened = 0;
 
   await inParallel({

@@ -50,7 +50,7 @@ export function createProgress(options: {
 
   function line(done: number): string {
     const elapsedMs = performance.now() - startedAt;
-    return progressLine({ label, done, total, elapsedMs }, stream.isTTY ? stream.columns - 1 : 100);
+    return progressLine({ label, done, total, elapsedMs }, stream.isTTY ? (stream.columns || 80) - 1 : 100);
   }
   function show(done: number): void {
     shownAt = performance.now();

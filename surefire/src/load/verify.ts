@@ -8,6 +8,7 @@ import type { Plan } from './plan.ts';
 import type { Receipts } from './receipts.ts';
 
 export type Check = {
+  id: string;
   name: string;
   left: { is: string; value: string };
   right: { is: string; value: string };
@@ -25,6 +26,9 @@ export type Verified = {
   databaseSeconds: number | undefined;
 };
 
+/** `count` and `sum` as the driver answers them; null is the sum of nothing. */
+type Side = bigint | number | string | null;
+
 export async function verify(options: {
   db: Database;
   plan: Plan;
@@ -39,11 +43,12 @@ export async function verify(options: {
     await tx.query('set transaction read only');
 
     const checks: Check[] = [];
-    for (const { name, leftIs, rightIs, sql } of CHECKS) {
-      const { rows } = await tx.query<{ left: unknown; right: unknown; first: string | null }>(sql);
-      const { left, right, first } = rows[0] as { left: unknown; right: unknown; first: string | null };
+    for (const { id, name, leftIs, rightIs, sql } of CHECKS) {
+      const { rows } = await tx.query<{ left: Side; right: Side; first: string | null }>(sql);
+      const { left, right, first } = rows[0] as { left: Side; right: Side; first: string | null };
       checks.push(
         compare({
+          id,
           name,
           left: { is: leftIs, value: text(left) },
           right: { is: rightIs, value: text(right) },
@@ -58,15 +63,15 @@ export async function verify(options: {
 
 /** A check holds when both sides are equal and nobody offends. */
 export function compare(
-  found: Pick<Check, 'name' | 'left' | 'right'> & { first?: string | null | undefined },
+  found: Pick<Check, 'id' | 'name' | 'left' | 'right'> & { first?: string | null | undefined },
 ): Check {
   const { first, ...check } = found;
   const ok = check.left.value === check.right.value && (first ?? null) === null;
   return { ...check, ok, ...(first === null || first === undefined ? {} : { first }) };
 }
 
-function text(value: unknown): string {
-  return value === null || value === undefined ? '0' : String(value as bigint | string);
+function text(value: Side): string {
+  return value === null ? '0' : String(value);
 }
 
 const ROWS_PER_STATEMENT = 5_000;
