@@ -127,7 +127,7 @@ function tableRule({ owners }: Project, source: Source): Violation[] {
   });
 }
 
-/** Every cycle is reported once, at the import that closes it. */
+/** Every cycle of files that load each other is reported once, at the import that closes it. */
 function cycleRule(sources: Source[]): Violation[] {
   const byPath = new Map(sources.map((source) => [source.path, source]));
   const done = new Set<string>();
@@ -135,8 +135,8 @@ function cycleRule(sources: Source[]): Violation[] {
 
   const visit = (source: Source, trail: string[]): void => {
     const here = [...trail, source.path];
-    for (const { specifier, line } of source.imports) {
-      if (!specifier.startsWith('.')) continue;
+    for (const { specifier, line, typeOnly } of source.imports) {
+      if (typeOnly || !specifier.startsWith('.')) continue;
       const target = byPath.get(posix.join(posix.dirname(source.path), specifier));
       if (!target) continue;
       const start = here.indexOf(target.path);

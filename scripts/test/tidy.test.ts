@@ -120,7 +120,8 @@ describe('the architecture check', () => {
 
   it('finds a cycle of files, once', async () => {
     const found = await check({
-      'packages/events/src/a.ts': `import './b.ts';\n`,
+      'packages/events/src/a.ts': `import type { X } from './d.ts';\nimport './b.ts';\n`,
+      'packages/events/src/d.ts': `import './a.ts';\n`,
       'packages/events/src/b.ts': `import './c.ts';\n`,
       'packages/events/src/c.ts': `\nimport './a.ts';\n`,
     });

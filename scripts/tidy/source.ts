@@ -5,7 +5,12 @@
  * A scanner of sixty lines and not the compiler, whose newest version has no interface for programs.
  */
 
-export type Import = { specifier: string; line: number };
+export type Import = {
+  specifier: string;
+  line: number;
+  /** `import type`: gone when the program runs. */
+  typeOnly: boolean;
+};
 
 export type Source = {
   /** From the root of the checkout, with forward slashes. */
@@ -36,7 +41,8 @@ function importsOf(code: string, text: string): Import[] {
       // The contents of strings are blank in `code`, and of the same length.
       const end = match.index + match[0].length - 1;
       const start = end - (match[2]?.length ?? 0);
-      found.push({ specifier: text.slice(start, end), line: lineAt(text, start) });
+      const typeOnly = /^\w+\s+type\b/.test(match[0]);
+      found.push({ specifier: text.slice(start, end), line: lineAt(text, start), typeOnly });
     }
   }
   return found;
