@@ -4,7 +4,8 @@
  *
  * A signal reaches the program once, although a Ctrl-C goes to every process of the terminal and npm
  * passes it on as well: we send signals as messages, and `child.js` inside the program raises only those
- * it has not seen. We stay until the program has ended, and end the way it did.
+ * it has not seen. We stay until the program has ended, and end the way it did. When npm or its shell is
+ * gone (npm's shell does not pass a SIGTERM on, nobody passes a SIGKILL on), the program is told to stop.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const MAJOR = 26;
+const PARENT_CHECK_MS = 500;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** npm packages that hold nothing but Node, one per platform; npm installs the one that fits. */
@@ -58,6 +60,7 @@ function tryNodes([node, ...others], args) {
 
   child.once('spawn', () => {
     for (const [signal, send] of forward) process.on(signal, send);
+    watchNpm(() => child.connected && child.send('SIGTERM'));
   });
   // The binary is there and does not run: built for another C library.
   child.on('error', () => child.pid === undefined && tryNodes(others, args));
@@ -66,4 +69,16 @@ function tryNodes([node, ...others], args) {
     if (signal) process.kill(process.pid, signal);
     else process.exitCode = code;
   });
+}
+
+function watchNpm(onGone) {
+  // oxlint-disable-next-line node/no-process-env -- set by npm for what it runs
+  if (!process.env.npm_lifecycle_event) return;
+  const npm = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === npm) return;
+    clearInterval(timer);
+    onGone();
+  }, PARENT_CHECK_MS);
+  timer.unref();
 }

@@ -19,8 +19,9 @@ import { SETTINGS } from './settings.ts';
 
 export type Postmaster = { pid: number; port: number; status: 'starting' | 'ready' | 'stopping' };
 
+const SAID_BYTES_MAX = 64 * 1024;
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
-const ORPHANS_END_BY_THEMSELVES_MS = 5_000;
+const ORPHANS_END_BY_THEMSELVES_MS = 3_000;
 const ORPHANS_LIMIT_MS = 30_000;
 const FAST_STOP_LIMIT_MS = 30_000;
 const IMMEDIATE_STOP_LIMIT_MS = 15_000;
@@ -236,9 +237,12 @@ async function openLog(cluster: Cluster): Promise<{ fd: number; size: number }> 
   return { fd, size: size > LOG_BYTES_MAX ? 0 : size };
 }
 
+/** What the server said since it was started, and of that the end. */
 async function readFrom(path: string, offset: number): Promise<string> {
   await using file = await open(path, 'r');
-  const { buffer, bytesRead } = await file.read({ position: offset, length: 64 * 1024 });
+  const { size } = await file.stat();
+  const position = Math.max(offset, size - SAID_BYTES_MAX);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(SAID_BYTES_MAX), { position });
   return buffer.toString('utf8', 0, bytesRead);
 }
 
