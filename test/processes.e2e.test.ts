@@ -55,7 +55,7 @@ async function assertBooks(db: Database): Promise<void> {
       ) is distinct from (2::bigint, 0::numeric)`,
     'accounts that differ from their entries': `
       select count(*) from accounts where (balance, version) is distinct from (
-        select (coalesce(sum(amount), 0), count(*)) from ledger_entries where account_id = accounts.id)`,
+        select (coalesce(sum(amount), 0)::bigint, count(*)) from ledger_entries where account_id = accounts.id)`,
     'inbox rows more or less than requests': `
       select (select count(*) from processed_events) - (select count(*) from operations)`,
   };

@@ -2,7 +2,7 @@
  * Puts a process together: which parts its roles need, and in which order they start. Wiring only; read it from
  * top to bottom. `up` owns the embedded database, `run` uses a database that is there.
  */
-import { bankingApi, bankingConsumer, bankingMigrations } from '@surefire/banking';
+import { bankingApi, bankingConsumer } from '@surefire/banking';
 import { platformCatalogue } from '@surefire/events';
 import {
   createBacklogWatch,
@@ -12,18 +12,9 @@ import {
   createWake,
   ensurePartitions,
   messagingMetrics,
-  messagingMigrations,
   readPartitionCount,
 } from '@surefire/messaging';
-import {
-  connect,
-  type Database,
-  isTransient,
-  type MigrationModule,
-  migrate,
-  OverloadedError,
-  SET_BASED,
-} from '@surefire/postgres';
+import { connect, type Database, isTransient, migrate, OverloadedError, SET_BASED } from '@surefire/postgres';
 import {
   assertCanListen,
   type Component,
@@ -38,21 +29,15 @@ import {
   httpComponent,
   type Metrics,
   runComponents,
-  serviceMigrations,
 } from '@surefire/service';
 import { banner } from './banner.ts';
 import { watchOutbox } from './gauges.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
 import { type PoolPlan, planPools } from './pools.ts';
 import { availableRoles } from './roles.ts';
 import { say } from './terminal.ts';
 import { VERSION } from './version.ts';
-
-export const MIGRATIONS: readonly MigrationModule[] = [
-  messagingMigrations,
-  serviceMigrations,
-  bankingMigrations,
-];
 
 export type PlatformOptions = {
   config: Config;

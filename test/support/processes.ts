@@ -1,6 +1,7 @@
 /** Real processes of the platform: started as a user would, awaited by what they say, killed without mercy. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../../surefire/src/main.ts', import.meta.url));
@@ -26,9 +27,9 @@ export type StartOptions = {
 
 const READY_LIMIT_MS = 60_000;
 
-/** Every process that a test of this file has started and that has not ended. */
+/** Every process that a test of this file has started and that has not ended: a failed test leaves some. */
 const alive = new Set<ChildProcess>();
-process.once('exit', () => {
+after(() => {
   for (const child of alive) child.kill('SIGKILL');
 });
 
