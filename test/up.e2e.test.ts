@@ -47,7 +47,7 @@ describe('up', () => {
     account = await bank.openAccount();
     const accepted = await bank.deposit(account, 10_000, 'first');
     assert.equal(accepted.status, 202);
-    assert.equal(accepted.headers.get('location'), `/operations/${accepted.body['operation_id']}`);
+    assert.equal(accepted.headers.get('location'), `/operations/${String(accepted.body['operation_id'])}`);
     assert.deepEqual(Object.keys(accepted.body), ['operation_id', 'status', 'message']);
     assert.equal(accepted.body['status'], 'pending');
 

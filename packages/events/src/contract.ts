@@ -59,8 +59,8 @@ export type NewEvent<C extends Contract = Contract> = {
 export class ContractViolationError extends Error {
   readonly code = 'CONTRACT_VIOLATION';
   readonly faults: readonly string[];
-  constructor(contract: Contract, faults: readonly string[]) {
-    super(`${contract.name}.v${contract.version}: ${faults.join('; ')}`);
+  constructor(of: Contract, faults: readonly string[]) {
+    super(`${of.name}.v${of.version}: ${faults.join('; ')}`);
     this.name = 'ContractViolationError';
     this.faults = faults;
   }
@@ -89,7 +89,7 @@ const validators = new WeakMap<Contract, Validator>();
 export function assertData(of: Contract, data: unknown): void {
   let validator = validators.get(of);
   if (validator === undefined) {
-    validator = Compile(of.data) as Validator;
+    validator = Compile<TObject>(of.data);
     validators.set(of, validator);
   }
   if (validator.Check(data)) return;

@@ -76,8 +76,8 @@ async function platform() {
              select $1, key, n from unnest($2::text[], $3::int[]) taken (key, n)`,
             [
               group,
-              received.map(({ event }) => (event.data as { key: string }).key),
-              received.map(({ event }) => (event.data as { n: number }).n),
+              received.map(({ event: each }) => (each.data as { key: string }).key),
+              received.map(({ event: each }) => (each.data as { n: number }).n),
             ],
           );
         },

@@ -79,6 +79,6 @@ export async function eventually(what: string, condition: () => Promise<boolean>
 }
 
 export async function scalar(db: Database, text: string, values: unknown[] = []): Promise<string> {
-  const { rows } = await db.query<Record<string, unknown>>(text, values);
+  const { rows } = await db.query(text, values);
   return String(Object.values(rows[0] ?? {})[0]);
 }

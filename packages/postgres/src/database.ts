@@ -73,18 +73,18 @@ export type DatabaseOptions = {
   onIdleError?: (error: Error) => void;
 };
 
-// int8 and numeric as exact values, and timestamps as the RFC 3339 text of the wire format below.
+// int8 as an exact value; the driver's own answer is text.
 const INT8 = 20;
 const TYPE_PARSERS = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     if (oid === INT8 && format !== 'binary') return BigInt;
     return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
   },
-} as pg.CustomTypesConfig;
+};
 
 export function connect(options: DatabaseOptions): Database {
   // Compiling a plan pays off after a second; none of ours runs that long.
-  const settings = { jit: 'off', ...options.settings };
+  const settings: Readonly<Record<string, string>> = { jit: 'off', ...options.settings };
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.max,
@@ -102,7 +102,7 @@ export function connect(options: DatabaseOptions): Database {
     options: Object.entries(settings)
       .map(([name, value]) => `-c ${name}=${value}`)
       .join(' '),
-  } as pg.PoolConfig);
+  });
   // Without a listener a broken idle connection would end the process.
   pool.on('error', (error) => options.onIdleError?.(error));
 

@@ -33,7 +33,7 @@ describe('posting a movement', () => {
     ['the smallest amount', {}, {}, 1n, [99n, 101n]],
   ];
   for (const [name, from, to, amount, expected] of table) {
-    it(`${typeof expected === 'string' ? `refuses ${name}: ${expected}` : `moves ${name}`}`, () => {
+    it(typeof expected === 'string' ? `refuses ${name}: ${expected}` : `moves ${name}`, () => {
       const outcome = post({
         transactionId: 't',
         from: account({ id: 'from', ...from }),
