@@ -1,0 +1,401 @@
+/**
+ * Writes `docs/reference/` from the code: settings, problems, event contracts, routes.
+ *
+ *   node scripts/reference.ts            writes the pages
+ *   node scripts/reference.ts --check    compares them, and fails when one differs
+ *
+ * Introductions are here; everything else comes from the tables, contracts and schemas that the platform runs on.
+ * No database is needed: routes are registered, never called.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bankingApi } from '@surefire/banking';
+import { type Contract, platformCatalogue } from '@surefire/events';
+import { createWake } from '@surefire/messaging';
+import { connect } from '@surefire/postgres';
+import {
+  createHealth,
+  createHttp,
+  createLog,
+  createMetrics,
+  problemsMarkdown,
+  settingsMarkdown,
+} from '@surefire/service';
+
+const FOLDER = join(import.meta.dirname, '..', 'docs', 'reference');
+const NOTE = '<!-- Written by scripts/reference.ts from the code. Change the code, then run it. -->';
+
+/** The text of every page by its file name, as it should be. */
+export async function referencePages(): Promise<ReadonlyMap<string, string>> {
+  return new Map([
+    ['configuration.md', page('Configuration', configurationIntroduction, settingsMarkdown())],
+    ['errors.md', page('Errors', errorsIntroduction, problemsMarkdown())],
+    ['events.md', page('Events', eventsIntroduction, eventsMarkdown())],
+    ['http.md', page('HTTP', httpIntroduction, routesMarkdown(await readRoutes()))],
+  ]);
+}
+
+/** The page as it stands in the repository, or '' when there is none. */
+export function writtenPage(name: string): string {
+  try {
+    return readFileSync(join(FOLDER, name), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function page(title: string, introduction: string, body: string): string {
+  return `# ${title}\n\n${NOTE}\n\n${introduction.trim()}\n\n${body.trim()}\n`;
+}
+
+const configurationIntroduction = `
+Surefire reads environment variables, once, at the start. A value that is not allowed, or an unknown variable that
+begins with \`SUREFIRE_\`, stops the start; all faults are reported together. Every variable can come from a file
+instead: \`SUREFIRE_DATABASE_URL_FILE=/run/secrets/database\` names it, and a newline at its end is ignored. Giving
+both is a fault. \`npx surefire --help\` prints the same table.
+
+This version has the roles \`api\`, \`relay\` and \`banking\`, the bus \`postgres:\`, the relay mode \`polling\` and the
+deposit mode \`async\`. Asking for another stops the start too. \`SUREFIRE_RETENTION_DAYS\` is checked, but nothing is
+dropped yet.
+`;
+
+const errorsIntroduction = `
+Every failure is an \`application/problem+json\` document (RFC 9457). Its \`type\` is
+\`urn:surefire:problem:<problem>\`, with a name of this table. Branch on \`type\`; \`title\` never changes, \`detail\` is
+for people and may.
+
+\`\`\`json
+{
+  "type": "urn:surefire:problem:idempotency-key-required",
+  "title": "The Idempotency-Key is missing",
+  "status": 400,
+  "detail": "Send an Idempotency-Key header: a value of your choice, the same when you repeat this request.",
+  "correlation_id": "0198c0de-0000-7000-8000-000000000000"
+}
+\`\`\`
+
+- **4xx**: definite. Nothing happened, and nothing will.
+- **5xx, or no answer**: unknown. Repeat with the same Idempotency-Key, or look it up with
+  \`GET /operations?account_id=&idempotency_key=\`.
+- \`correlation_id\` is also the header \`X-Correlation-Id\`. Name it in a report.
+
+Not every problem has a route yet: some belong to operations that are planned.
+`;
+
+const eventsIntroduction = `
+Events are CloudEvents 1.0. Services know of each other what stands here and nothing else.
+
+| Attribute | Value |
+|---|---|
+| \`id\` | UUIDv7, minted when the event is made: the outbox row's id, and what inboxes remember |
+| \`type\` | \`<namespace>.<domain>.<event>.v<major>\`; the namespace is \`SUREFIRE_EVENT_NAMESPACE\` |
+| \`source\` | \`/surefire/<service>\` |
+| \`subject\` | The id of the aggregate |
+| \`time\` | When it was appended, UTC with milliseconds |
+| \`datacontenttype\` | \`application/json\` |
+| \`partitionkey\` | The key: events of one key keep their order, across the types of a topic |
+| \`sequence\` | The position in its topic and partition, 20 digits, sortable as text |
+| \`correlationid\`, \`causationid\`, \`idempotencykey\`, \`traceparent\` | Where it comes from; each may be absent |
+| \`data\` | As below |
+
+*Critical* events are appended to the outbox in the transaction of the change, and are never lost. Consumers allow
+members they do not know: they are newer. Amounts are integer minor units.
+`;
+
+const httpIntroduction = `
+JSON over HTTP, \`snake_case\`, UTC times with milliseconds, amounts as integer minor units, ids as UUIDs in lower case.
+The same routes are in \`/openapi.json\` (OpenAPI 3.1), and as pages under \`/docs\`.
+
+- **Key.** \`X-API-Key: …\` or \`Authorization: Bearer …\`. A route names the scope its caller needs. Something that
+  belongs to somebody else answers 404.
+- **Idempotency-Key.** Required where money moves: as a header, or as \`idempotency_key\` in the body. 1 to 255
+  printable ASCII characters without quotes and backslashes. Unique per account, for ever. The same request again
+  answers the first operation's present state with \`Idempotent-Replayed: true\`. Another request with the key answers
+  422 \`idempotency-key-reused\`; leaving out \`currency\` and giving it are two different requests.
+- **X-Correlation-Id.** On every answer: yours, if you send up to 128 letters, digits, dots, colons, dashes and
+  underscores; else a new one.
+- **Pages.** \`limit\` is 1 to 200, 50 by default. \`next_cursor\` of one page is \`cursor\` of the next; it is absent on
+  the last.
+- **Failures** are problem documents: see [errors.md](errors.md). Every route may answer them, with a 4xx or 5xx.
+- **Bodies** are strict JSON, at most 64 KiB. Unknown members are refused.
+`;
+
+// ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function eventsMarkdown(): string {
+  const catalogue = platformCatalogue({ namespace: 'surefire' });
+  return catalogue.contracts
+    .map((contract) => contractMarkdown(contract, catalogue.typeOf(contract)))
+    .join('\n');
+}
+
+function contractMarkdown(contract: Contract, type: string): string {
+  return [
+    `## \`${type}\``,
+    '',
+    contract.description,
+    '',
+    `${capitalised(contract.delivery)}. Topic \`${contract.topic}\`, key \`${memberReadBy(contract.key)}\`, ` +
+      `subject \`${memberReadBy(contract.subject)}\` (the ${contract.aggregate}).`,
+    '',
+    ...fieldTable(contract.data as Schema),
+    '',
+  ].join('\n');
+}
+
+/** The data member that a contract takes its key or subject from, seen by letting it read. */
+function memberReadBy(read: (data: never) => string): string {
+  const members: string[] = [];
+  const data = new Proxy({}, { get: (_target, name) => (members.push(String(name)), '') });
+  read(data as never);
+  return members.join(', ');
+}
+
+// ── routes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+type Schema = {
+  type?: string;
+  format?: string;
+  description?: string;
+  pattern?: string;
+  minimum?: number;
+  maximum?: number;
+  minLength?: number;
+  maxLength?: number;
+  default?: unknown;
+  enum?: unknown[];
+  const?: unknown;
+  anyOf?: Schema[];
+  items?: Schema;
+  required?: string[];
+  properties?: Record<string, Schema>;
+  $ref?: string;
+};
+
+type Route = {
+  method: string;
+  path: string;
+  /** Undefined: the route needs no key. */
+  scope: string | undefined;
+  tag: string;
+  summary: string;
+  description: string | undefined;
+  parameters: { name: string; in: string; required: boolean; schema: Schema }[];
+  body: Schema | undefined;
+  answers: { status: string; schema: Schema | undefined }[];
+};
+
+type Operation = {
+  tags?: string[];
+  summary?: string;
+  description?: string;
+  parameters?: { name: string; in: string; required?: boolean; description?: string; schema: Schema }[];
+  requestBody?: { content: Record<string, { schema: Schema }> };
+  responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
+};
+
+/** Every route of a process with the role `api`, from the OpenAPI document it serves. */
+export async function readRoutes(): Promise<readonly Route[]> {
+  // Opens no connection until somebody asks, and nobody does.
+  const db = connect({ url: 'postgres://127.0.0.1:1/none', max: 1 });
+  const health = createHealth();
+  const scopes = new Map<string, string | undefined>();
+  const app = createHttp({
+    log: createLog({ service: 'reference', level: 'silent' }),
+    metrics: createMetrics({ process: false }),
+    health,
+    authenticate: () => ({ id: 'nobody', role: 'customer', scopes: [] }),
+  });
+  try {
+    app.register(async (scope) => {
+      scope.addHook('onRoute', (route) => {
+        scopes.set(`${[route.method].flat().join()} ${openApiPath(route.url)}`, route.config?.scope);
+      });
+      bankingApi(scope as typeof app, {
+        db,
+        catalogue: platformCatalogue({ namespace: 'surefire' }),
+        partitions: 16,
+        outboxWake: createWake(),
+        overloaded: () => false,
+      });
+    });
+    await app.ready();
+    const document = app.swagger() as {
+      paths?: Record<string, Record<string, Operation>>;
+      components?: { schemas?: Record<string, Schema> };
+    };
+    const shared = document.components?.schemas ?? {};
+    return Object.entries(document.paths ?? {}).flatMap(([path, operations]) =>
+      Object.entries(operations).map(([method, operation]) =>
+        routeOf({ method: method.toUpperCase(), path, operation, scopes, shared }),
+      ),
+    );
+  } finally {
+    await app.close();
+    health.close();
+    await db.close();
+  }
+}
+
+function routeOf(found: {
+  method: string;
+  path: string;
+  operation: Operation;
+  scopes: ReadonlyMap<string, string | undefined>;
+  shared: Record<string, Schema>;
+}): Route {
+  const { method, path, operation, scopes, shared } = found;
+  const json = (content: Record<string, { schema: Schema }> | undefined) => {
+    const schema = content?.['application/json']?.schema;
+    return schema === undefined ? undefined : resolved(schema, shared);
+  };
+  return {
+    method,
+    path,
+    scope: scopes.get(`${method} ${path}`),
+    tag: operation.tags?.[0] ?? 'other',
+    summary: operation.summary ?? '',
+    description: operation.description,
+    parameters: (operation.parameters ?? []).map(
+      ({ name, in: where, required = false, description, schema }) => ({
+        name,
+        in: where,
+        required,
+        schema: description === undefined ? schema : { ...schema, description },
+      }),
+    ),
+    body: json(operation.requestBody?.content),
+    answers: Object.entries(operation.responses)
+      .filter(([status]) => /^\d+$/.test(status))
+      .map(([status, { content }]) => ({ status, schema: json(content) })),
+  };
+}
+
+function resolved(schema: Schema, shared: Record<string, Schema>): Schema {
+  const name = schema.$ref?.split('/').at(-1);
+  if (name !== undefined) return resolved(shared[name] ?? {}, shared);
+  return {
+    ...schema,
+    ...(schema.items && { items: resolved(schema.items, shared) }),
+    ...(schema.properties && {
+      properties: Object.fromEntries(
+        Object.entries(schema.properties).map(([key, member]) => [key, resolved(member, shared)]),
+      ),
+    }),
+  };
+}
+
+function routesMarkdown(routes: readonly Route[]): string {
+  const tags = [...new Set(routes.map(({ tag }) => tag))].toSorted(
+    // What looks after the platform comes last.
+    (a, b) => Number(a === 'operating') - Number(b === 'operating'),
+  );
+  return tags
+    .flatMap((tag) => [
+      `## ${capitalised(tag)}\n`,
+      ...routes.filter((route) => route.tag === tag).map(routeMarkdown),
+    ])
+    .join('\n');
+}
+
+const PLACES = ['path', 'query', 'header'];
+
+function routeMarkdown(route: Route): string {
+  const key = route.scope === undefined ? 'Needs no key.' : `Scope \`${route.scope}\`.`;
+  // In the order in which they stand in a request.
+  const parameters = route.parameters
+    .toSorted((a, b) => PLACES.indexOf(a.in) - PLACES.indexOf(b.in))
+    .map(({ name, in: where, required, schema }) =>
+      row(name, `${where}, ${typeOf(schema)}`, required, schema),
+    );
+  return [
+    `### \`${route.method} ${route.path}\``,
+    '',
+    `${route.summary}. ${key}`,
+    '',
+    ...(route.description === undefined ? [] : [route.description, '']),
+    ...(parameters.length === 0
+      ? []
+      : ['| Parameter | Type | Meaning |', '|---|---|---|', ...parameters, '']),
+    ...(route.body === undefined ? [] : ['Body:', '', ...fieldTable(route.body), '']),
+    ...answersMarkdown(route.answers),
+  ].join('\n');
+}
+
+/** Statuses that answer the same share a table. */
+function answersMarkdown(answers: Route['answers']): string[] {
+  const statuses = new Map<string, string[]>();
+  for (const { status, schema } of answers) {
+    if (schema === undefined) continue;
+    const table = fieldTable(schema).join('\n');
+    statuses.set(table, [...(statuses.get(table) ?? []), status]);
+  }
+  return [...statuses].flatMap(([table, of]) => [`Answer ${of.join(' or ')}:`, '', table, '']);
+}
+
+function openApiPath(url: string): string {
+  return url.replaceAll(/:(\w+)/g, '{$1}');
+}
+
+// ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function fieldTable(schema: Schema): string[] {
+  return ['| Member | Type | Meaning |', '|---|---|---|', ...fieldRows(schema, '')];
+}
+
+function fieldRows(schema: Schema, prefix: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, member]) => {
+    const required = schema.required?.includes(name) ?? false;
+    const inner = member.type === 'array' ? member.items : member;
+    const path = `${prefix}${name}${member.type === 'array' ? '[]' : ''}`;
+    return [
+      row(path, typeOf(member), required, member),
+      ...(inner?.properties ? fieldRows(inner, `${path}.`) : []),
+    ];
+  });
+}
+
+function row(name: string, type: string, required: boolean, schema: Schema): string {
+  const fallback = schema.default === undefined ? '' : `default ${String(schema.default)}`;
+  const meaning = [schema.description ?? '', fallback].filter((part) => part !== '').join('; ');
+  return `| \`${name}\` | ${type}${required || schema.default !== undefined ? '' : ', optional'} | ${meaning} |`;
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(' or ');
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' or ');
+  if (schema.type === 'array') return 'array';
+  const kind =
+    schema.format === 'uuid' ? 'UUID' : schema.format === 'date-time' ? 'time' : (schema.type ?? 'any');
+  const pattern = schema.pattern === undefined ? '' : ` matching \`${schema.pattern}\``;
+  return `${kind}${bounds(schema)}${pattern}`;
+}
+
+function bounds({ minimum, maximum, minLength, maxLength }: Schema): string {
+  const most = maximum === Number.MAX_SAFE_INTEGER ? '2^53-1' : maximum;
+  if (minimum !== undefined && most !== undefined) return ` from ${minimum} to ${most}`;
+  if (minimum !== undefined) return ` from ${minimum}`;
+  if (minLength !== undefined && maxLength !== undefined)
+    return ` of ${minLength} to ${maxLength} characters`;
+  if (maxLength !== undefined) return ` of at most ${maxLength} characters`;
+  return '';
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+if (import.meta.main) {
+  const check = process.argv.includes('--check');
+  for (const [name, text] of await referencePages()) {
+    if (writtenPage(name) === text) continue;
+    if (check) {
+      console.error(`docs/reference/${name} is not what the code says; run node scripts/reference.ts`);
+      process.exitCode = 1;
+    } else {
+      writeFileSync(join(FOLDER, name), text);
+      console.log(`wrote docs/reference/${name}`);
+    }
+  }
+}
