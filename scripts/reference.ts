@@ -135,19 +135,18 @@ function contractMarkdown(contract: Contract, type: string): string {
     '',
     contract.description,
     '',
-    `${capitalised(contract.delivery)}. Topic \`${contract.topic}\`, key \`${memberReadBy(contract.key)}\`, ` +
-      `subject \`${memberReadBy(contract.subject)}\` (the ${contract.aggregate}).`,
+    `${capitalised(contract.delivery)}. Topic \`${contract.topic}\`, key \`${memberReadBy((data) => contract.key(data))}\`, ` +
+      `subject \`${memberReadBy((data) => contract.subject(data))}\` (the ${contract.aggregate}).`,
     '',
-    ...fieldTable(contract.data as Schema),
+    ...fieldTable(contract.data),
     '',
   ].join('\n');
 }
 
 /** The data member that a contract takes its key or subject from, seen by letting it read. */
-function memberReadBy(read: (data: never) => string): string {
+function memberReadBy(read: (data: Record<string, unknown>) => string): string {
   const members: string[] = [];
-  const data = new Proxy({}, { get: (_target, name) => (members.push(String(name)), '') });
-  read(data as never);
+  read(new Proxy({}, { get: (_target, name) => members.push(String(name)) }));
   return members.join(', ');
 }
 
@@ -162,9 +161,9 @@ type Schema = {
   maximum?: number;
   minLength?: number;
   maxLength?: number;
-  default?: unknown;
-  enum?: unknown[];
-  const?: unknown;
+  default?: string | number | boolean;
+  enum?: (string | number | boolean)[];
+  const?: string | number | boolean;
   anyOf?: Schema[];
   items?: Schema;
   required?: string[];
@@ -211,7 +210,7 @@ export async function readRoutes(): Promise<readonly Route[]> {
       scope.addHook('onRoute', (route) => {
         scopes.set(`${[route.method].flat().join()} ${openApiPath(route.url)}`, route.config?.scope);
       });
-      bankingApi(scope as typeof app, {
+      bankingApi(scope, {
         db,
         catalogue: platformCatalogue({ namespace: 'surefire' }),
         partitions: 16,
@@ -219,8 +218,8 @@ export async function readRoutes(): Promise<readonly Route[]> {
         overloaded: () => false,
       });
     });
-    await app.ready();
-    const document = app.swagger() as {
+    const { body } = await app.inject('/openapi.json');
+    const document = JSON.parse(body) as {
       paths?: Record<string, Record<string, Operation>>;
       components?: { schemas?: Record<string, Schema> };
     };
