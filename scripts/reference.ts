@@ -45,7 +45,32 @@ export function writtenPage(name: string): string {
 }
 
 function page(title: string, introduction: string, body: string): string {
-  return `# ${title}\n\n${NOTE}\n\n${introduction.trim()}\n\n${body.trim()}\n`;
+  return aligned(`# ${title}\n\n${NOTE}\n\n${introduction.trim()}\n\n${body.trim()}\n`);
+}
+
+/** Pads the cells of tables to columns, as the formatter wants them. */
+function aligned(text: string): string {
+  return text.replaceAll(/(?:^\|.*\|\n)+/gm, (table) => {
+    const rows = table
+      .trimEnd()
+      .split('\n')
+      .map((line) =>
+        line
+          .slice(1, -1)
+          .split('|')
+          .map((cell) => cell.trim()),
+      );
+    const widths = (rows[0] ?? []).map((_, column) =>
+      Math.max(
+        3,
+        ...rows.map((cells) => (/^-+$/.test(cells[column] ?? '') ? 3 : (cells[column] ?? '').length)),
+      ),
+    );
+    const padded = rows.map((cells) =>
+      cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, /^-+$/.test(cell) ? '-' : ' ')),
+    );
+    return `${padded.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`;
+  });
 }
 
 const configurationIntroduction = `
@@ -98,7 +123,7 @@ Events are CloudEvents 1.0. Services know of each other what stands here and not
 | \`correlationid\`, \`causationid\`, \`idempotencykey\`, \`traceparent\` | Where it comes from; each may be absent |
 | \`data\` | As below |
 
-*Critical* events are appended to the outbox in the transaction of the change, and are never lost. Consumers allow
+_Critical_ events are appended to the outbox in the transaction of the change, and are never lost. Consumers allow
 members they do not know: they are newer. Amounts are integer minor units.
 `;
 

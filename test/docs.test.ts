@@ -150,7 +150,7 @@ describe('names', () => {
     metrics.watchPool(db.pool);
     watchOutbox({ db, metrics, countMax: 1 });
     const real = metrics.registry.getMetricsAsArray().map(({ name }) => name);
-    const rows = textOf('docs/guides/operating.md').match(/^\| `[a-z_]+(?:\{[a-z,]+\})?` \|.*$/gm) ?? [];
+    const rows = textOf('docs/guides/operating.md').match(/^\| `[a-z_]+(?:\{[a-z,]+\})?` +\|.*$/gm) ?? [];
     const described = rows
       .flatMap((line) =>
         [...line.matchAll(/`([a-z]+(?:_[a-z]+)+)(?:\{[a-z,]+\})?`/g)].map((match) => match[1]),
@@ -192,7 +192,7 @@ describe('the README', () => {
 
 describe('lists', () => {
   it('of promises are whole: I1 to I18, each with its state', () => {
-    const rows = [...textOf('ARCHITECTURE.md').matchAll(/^\| (I\d+) \|[^|]+\| (Kept|Partly|Not yet)/gm)];
+    const rows = [...textOf('ARCHITECTURE.md').matchAll(/^\| (I\d+) +\|[^|]+\| (Kept|Partly|Not yet)/gm)];
     assert.deepEqual(
       rows.map((row) => row[1]),
       Array.from({ length: 18 }, (_, index) => `I${index + 1}`),
@@ -207,10 +207,7 @@ describe('lists', () => {
       const text = textOf(`${folder}/${file}`);
       const title = /^# (\d+)\. (.+)$/m.exec(text);
       assert.equal(Number(title?.[1]), position + 1, file);
-      assert.ok(
-        index.includes(`| ${position + 1} | [${title?.[2]}](${file}) |`),
-        `${file} is not in the index`,
-      );
+      assert.ok(index.includes(`| [${title?.[2]}](${file}) `), `${file} is not in the index`);
       for (const part of ['Context', 'Decision', 'Consequences', 'Rejected']) {
         assert.ok(text.includes(`\n## ${part}\n`), `${file} has no part ${part}`);
       }
