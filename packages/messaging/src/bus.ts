@@ -24,6 +24,15 @@ export type Slice = {
   readonly events: readonly Received[];
 };
 
+/** A slice does not begin at the group's cursor: somebody else has moved it since the slice was read. */
+export class StaleSliceError extends Error {
+  readonly code = 'STALE_SLICE';
+  constructor(group: string, slices: number) {
+    super(`${group}: ${slices} cursors were moved by somebody else`);
+    this.name = 'StaleSliceError';
+  }
+}
+
 export interface Subscription {
   start(): Promise<void>;
   /** Gives the partitions back. May be called twice. */
@@ -32,7 +41,8 @@ export interface Subscription {
   fetch(options: { eventsMax: number; except: ReadonlySet<number> }): Promise<Slice[]>;
   /**
    * Moves the group's cursors past the slices, inside the effect's transaction. Throws `FencedError` when a
-   * partition belongs to another process by now: then the transaction must not commit, and nothing happened.
+   * partition belongs to another process by now, and `StaleSliceError` when a cursor stands elsewhere: then the
+   * transaction must not commit, and nothing happened.
    */
   settle(tx: Transaction, slices: readonly Slice[]): Promise<void>;
   readonly partitions: readonly number[];

@@ -12,7 +12,7 @@
  */
 import { assertData, type Catalogue, type CriticalContract } from '@surefire/events';
 import { type Database, isTransient, type Transaction } from '@surefire/postgres';
-import type { Bus, Received, Slice } from './bus.ts';
+import { type Bus, type Received, type Slice, StaleSliceError } from './bus.ts';
 import { reached } from './crash-points.ts';
 import { once } from './inbox.ts';
 import { FencedError } from './lease.ts';
@@ -70,7 +70,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const slices = await subscription.fetch({ eventsMax: batchMax, except: notYet() });
     if (slices.length === 0) return 'idle';
     reached('before-apply');
-    await process(slices);
+    await process(slices, new Set());
     return 'busy';
   }
 
@@ -80,7 +80,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     return new Set([...waiting].filter(([, { retryAt }]) => retryAt > now).map(([partition]) => partition));
   }
 
-  async function process(slices: readonly Slice[]): Promise<void> {
+  /** `aside` collects the partitions whose further events must not be tried in this round. */
+  async function process(slices: readonly Slice[], aside: Set<number>): Promise<void> {
     try {
       await commitBatch(slices);
       for (const { partition } of slices) waiting.delete(partition);
@@ -92,15 +93,20 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         );
         return;
       }
+      if (error instanceof StaleSliceError) {
+        log.warn({ group, err: error }, 'read behind the cursors: the batch was undone and is read again');
+        return;
+      }
       if (isTransient(error)) throw error;
       const parts = divide(slices);
-      if (parts === undefined) return setAside(slices[0] as Slice, error);
+      if (parts === undefined) {
+        const slice = slices[0] as Slice;
+        aside.add(slice.partition);
+        return wait(slice, error);
+      }
       for (const part of parts) {
-        // A partition that was set aside in an earlier part has to wait with all that follows.
-        const open = part.filter(
-          ({ partition }) => (waiting.get(partition)?.retryAt ?? 0) <= performance.now(),
-        );
-        if (open.length > 0) await process(open);
+        const open = part.filter(({ partition }) => !aside.has(partition));
+        if (open.length > 0) await process(open, aside);
       }
     }
   }
@@ -127,7 +133,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     assertData(contract, data);
   }
 
-  function setAside(slice: Slice, error: unknown): void {
+  /** The partition waits for its first event, which could not be applied. */
+  function wait(slice: Slice, error: unknown): void {
     const attempts = (waiting.get(slice.partition)?.attempts ?? 0) + 1;
     const delayMs = backoffMs({ attempt: attempts, ...RETRY });
     waiting.set(slice.partition, { attempts, retryAt: performance.now() + delayMs });

@@ -1,5 +1,7 @@
 /** Transactional outbox → relay → bus → inbox: events that are committed are delivered, and applied once. */
 
+import { fileURLToPath } from 'node:url';
+
 export { type Backlog, type BacklogWatch, createBacklogWatch, readBacklog, readLag } from './backlog.ts';
 export { createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
 export type { Bus, Received, Slice, Subscription } from './bus.ts';
@@ -18,5 +20,5 @@ export { createWake, type Wake } from './wake.ts';
 /** The tables of this package; run them before those of any service. */
 export const messagingMigrations: { name: string; directory: string } = {
   name: 'messaging',
-  directory: new URL('../migrations', import.meta.url).pathname,
+  directory: fileURLToPath(new URL('../migrations', import.meta.url)),
 };

@@ -119,7 +119,9 @@ export function createLeases(options: LeaseOptions): Leases {
   return {
     owner,
     async start() {
-      await beat();
+      const first = beat();
+      beating = first.catch(() => undefined); // whoever starts hears of it
+      await first;
       schedule();
     },
     async stop() {

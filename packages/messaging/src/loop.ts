@@ -28,6 +28,7 @@ export function createLoop(options: LoopOptions): Loop {
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
+    const hints = options.wake.listen();
     let pauseMs = options.pauseMinMs;
     let failures = 0;
     while (!stopping.signal.aborted) {
@@ -38,7 +39,7 @@ export function createLoop(options: LoopOptions): Loop {
           pauseMs = options.pauseMinMs;
           continue;
         }
-        const reason = await options.wake.wait(pauseMs, stopping.signal);
+        const reason = await hints.wait(pauseMs, stopping.signal);
         pauseMs = reason === 'hint' ? options.pauseMinMs : Math.min(pauseMs * 2, options.pauseMaxMs);
       } catch (error) {
         failures += 1;

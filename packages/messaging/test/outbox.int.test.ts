@@ -77,8 +77,9 @@ describe('the outbox', () => {
     await using database = await messagingDatabase();
     const { db } = database;
     const wake = createWake();
+    const hints = wake.listen();
     const outbox = createOutbox({ ...parts, wake });
-    const hinted = async () => (await wake.wait(1, new AbortController().signal)) === 'hint';
+    const hinted = async () => (await hints.wait(1, new AbortController().signal)) === 'hint';
     await db.transaction(async (tx) => {
       await outbox.append(tx, [happened('k', 1)]);
       assert.equal(await hinted(), false);

@@ -129,25 +129,28 @@ describe('a wake-up hint', () => {
 
   it('ends a wait', async () => {
     const wake = createWake();
-    const waited = wake.wait(60_000, never);
+    const waited = wake.listen().wait(60_000, never);
     wake.notify();
     assert.equal(await waited, 'hint');
   });
 
-  it('is kept when it came just before the wait, and spent by it', async () => {
+  it('is kept for whoever was busy when it came, and spent by the wait', async () => {
     const wake = createWake();
+    const listeners = [wake.listen(), wake.listen()];
     wake.notify();
     wake.notify();
-    assert.equal(await wake.wait(60_000, never), 'hint');
-    assert.equal(await wake.wait(1, never), 'time');
+    for (const listener of listeners) {
+      assert.equal(await listener.wait(60_000, never), 'hint');
+      assert.equal(await listener.wait(1, never), 'time');
+    }
   });
 
   it('does not keep a stopping loop', async () => {
     const stopping = new AbortController();
-    const waited = createWake().wait(60_000, stopping.signal);
+    const waited = createWake().listen().wait(60_000, stopping.signal);
     stopping.abort();
     assert.equal(await waited, 'stop');
-    assert.equal(await createWake().wait(60_000, stopping.signal), 'stop');
+    assert.equal(await createWake().listen().wait(60_000, stopping.signal), 'stop');
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Database, SET_BASED } from '@surefire/postgres';
+import fc from 'fast-check';
 import { createOutbox, createRelay, createWake, type Relay, type RelayOptions } from '../src/index.ts';
 import { createFloor } from '../src/relay/floor.ts';
 import { publishPending } from '../src/relay/polling.ts';
@@ -141,6 +142,45 @@ describe('publishing', () => {
   });
 });
 
+/** A transaction that is driven step by step. */
+async function openTransaction(db: Database) {
+  const steps: { append: boolean; done: () => void }[] = [];
+  let next = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<void>();
+  let outcome: boolean | undefined;
+  const ended = db
+    .transaction(async (tx) => {
+      await tx.query('select 1');
+      opened.resolve();
+      for (;;) {
+        await next.promise;
+        next = Promise.withResolvers<void>();
+        for (const step of steps.splice(0)) {
+          await outbox.append(tx, [happened('k', 1)]);
+          step.done();
+        }
+        if (outcome === true) return;
+        if (outcome === false) throw new Error('undone');
+      }
+    })
+    .catch((error: unknown) => {
+      if ((error as Error).message !== 'undone') throw error;
+    });
+  await opened.promise;
+  return {
+    append: () =>
+      new Promise<void>((done) => {
+        steps.push({ append: true, done });
+        next.resolve();
+      }),
+    async end(commit: boolean) {
+      outcome = commit;
+      next.resolve();
+      await ended;
+    },
+  };
+}
+
 describe('the floor', () => {
   const floorOf = (db: Database) => scalar(db, 'select max(floor_sequence) from relay_lease');
 
@@ -176,6 +216,60 @@ describe('the floor', () => {
     await floor.raise(holding, { published: 1 });
     await floor.raise(holding, { published: 0 });
     assert.equal(await floorOf(db), '3');
+  });
+
+  it('does not pass it either when younger transactions have come and gone since', async () => {
+    await using database = await messagingDatabase();
+    const db = database.connect(SET_BASED);
+    const holding = await holdAll(db);
+    const floor = createFloor({ db, everyMs: 0 });
+    await append(db, 'a', 1);
+    await publishPending(db, holding, limits(10));
+    await db.transaction(async (late) => {
+      await outbox.append(late, [happened('late', 1)]); // draws number 2, and has the newest transaction id
+      await floor.raise(holding, { published: 1 });
+      await append(db, 'a', 2);
+      await publishPending(db, holding, limits(10));
+      for (let round = 0; round < 3; round += 1) await floor.raise(holding, { published: 1 });
+      assert.equal(await floorOf(db), '0');
+    });
+    assert.equal((await publishPending(db, holding, limits(10))).count, 1);
+    assert.deepEqual(await published(db, 'late'), [1]);
+  });
+
+  it('never hides an event, however transactions that append overlap with marking and raising', async () => {
+    await using database = await messagingDatabase();
+    const db = database.connect(SET_BASED);
+    const many = database.connect();
+    const holding = await holdAll(db);
+    const floor = createFloor({ db, everyMs: 0 });
+    const acts = fc.array(fc.constantFrom('open', 'append', 'commit', 'undo', 'publish', 'raise'), {
+      minLength: 30,
+      maxLength: 50,
+    });
+    let appended = 0;
+    let raised = 0n;
+    await fc.assert(
+      fc.asyncProperty(acts, async (list) => {
+        const open: { append: () => Promise<void>; end: (commit: boolean) => Promise<void> }[] = [];
+        for (const act of list) {
+          if (act === 'open' && open.length < 3) open.push(await openTransaction(many));
+          if (act === 'append') await open.at(-1)?.append();
+          if (act === 'commit') await open.shift()?.end(true);
+          if (act === 'undo') await open.shift()?.end(false);
+          if (act === 'publish') await publishPending(db, holding, limits(5));
+          if (act === 'raise') await floor.raise(holding, { published: 1 });
+        }
+        for (const each of open) await each.end(true);
+        for (let count = 1; count > 0; ) ({ count } = await publishPending(db, holding, limits(100)));
+        assert.equal(await pending(db), '0');
+        appended = Number(await scalar(db, 'select count(*) from event_outbox'));
+        raised = BigInt(await floorOf(db));
+      }),
+      { numRuns: 50 },
+    );
+    assert.ok(appended > 50 && raised > 50n, `the floor hardly moved: ${appended} events, floor ${raised}`);
+    assert.equal(await gaps(db), '0');
   });
 
   it('stops below what is visible and still pending', async () => {

@@ -142,7 +142,7 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<
     await client.query('begin');
     const value = await work(tx);
     await commit(client);
-    for (const act of afterCommit) act();
+    for (const act of afterCommit) hint(act);
     return value;
   } catch (error) {
     if (error instanceof CommitUnknownError || isConnectionLost(error)) broken = error as Error;
@@ -151,6 +151,15 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<
   } finally {
     client.off('error', onError);
     client.release(broken);
+  }
+}
+
+/** The transaction is committed: a hint that fails must not make it look otherwise. */
+function hint(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    process.emitWarning(error as Error);
   }
 }
 

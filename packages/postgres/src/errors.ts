@@ -44,8 +44,9 @@ const SOCKET_CODES = new Set([
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isConnectionLost);
   const state = sqlState(error);
-  // 08: connection exceptions; 57P01-57P05: the server is shutting down, crashed or starting up, or dropped us.
-  if (state !== undefined) return state.startsWith('08') || state.startsWith('57P');
+  // 08: connection exceptions; 57P01-57P05: the server is shutting down, crashed or starting up, or dropped us;
+  // 25P03: it dropped us because a transaction stood idle.
+  if (state !== undefined) return state.startsWith('08') || state.startsWith('57P') || state === '25P03';
   const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
   if (code !== undefined && SOCKET_CODES.has(code)) return true;
   return /connection terminated|connection ended|connection error|not queryable|query read timeout/i.test(
@@ -71,6 +72,6 @@ export function isTransient(error: unknown): boolean {
   if (error instanceof TransactionRolledBackError) return false;
   if (error instanceof CommitUnknownError || isConnectionLost(error) || isPoolExhausted(error)) return true;
   const state = sqlState(error);
-  // 53: out of memory, disk or connections; 57014: a statement was cancelled by its time limit.
-  return isConflict(error) || (state !== undefined && (state.startsWith('53') || state === '57014'));
+  // 53: out of memory, disk or connections; 58: the disk failed; 57014: a statement ran into its time limit.
+  return isConflict(error) || (state !== undefined && (/^5[38]/.test(state) || state === '57014'));
 }

@@ -4,6 +4,7 @@
  * The `api` role answers HTTP; the `banking` role settles. Each is given its connections and knows nothing of
  * the other: all that passes between them passes through the outbox.
  */
+import { fileURLToPath } from 'node:url';
 import type { Catalogue } from '@surefire/events';
 import { DepositRequested } from '@surefire/events';
 import {
@@ -28,7 +29,7 @@ export type { SettledDeposit } from './commands/settle-deposits.ts';
 
 export const bankingMigrations: MigrationModule = {
   name: 'banking',
-  directory: new URL('../migrations', import.meta.url).pathname,
+  directory: fileURLToPath(new URL('../migrations', import.meta.url)),
 };
 
 const SOURCE = '/surefire/banking';

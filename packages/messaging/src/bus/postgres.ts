@@ -5,7 +5,7 @@
  */
 import { type Catalogue, type CriticalContract, formatSequence } from '@surefire/events';
 import type { Database, Statement } from '@surefire/postgres';
-import type { Bus, Received, Slice, Subscription } from '../bus.ts';
+import { type Bus, type Received, type Slice, StaleSliceError, type Subscription } from '../bus.ts';
 import { createLeases, FencedError } from '../lease.ts';
 import type { Log } from '../log.ts';
 import { type MessagingMetrics, noMetrics } from '../metrics.ts';
@@ -183,7 +183,7 @@ function subscribe(
         throw new FencedError(group, fenced);
       }
       if (moved.rowCount !== settled.length) {
-        throw new Error(`${group}: ${settled.length - moved.rowCount} cursors were moved by somebody else`);
+        throw new StaleSliceError(group, settled.length - moved.rowCount);
       }
     },
   };

@@ -6,8 +6,10 @@
  * A number may be drawn long before its transaction commits, so the floor passes a number only once every
  * transaction that could have drawn it has ended:
  *
- *   mark    remember the newest number drawn, then the next transaction id. Numbers are drawn after their
- *           transaction has its id (see the column's default), so all drawers so far are below that id.
+ *   mark    remember the newest number drawn, then take a transaction id. Numbers are drawn after their
+ *           transaction has its id (see the column's default), so all drawers so far are below that id. (The
+ *           upper end of a snapshot would not do: it is the newest id that has *ended*, plus one, and so may
+ *           lie below one that is running.)
  *   raise   once the oldest running transaction is not below that id, whoever drew is visible or gone: what
  *           is still pending up to the mark can be seen, and the floor moves up to just below it.
  *
@@ -26,9 +28,9 @@ const newestNumber: Statement = {
   text: 'select last_value from event_outbox_sequence',
 };
 
-const nextTransaction: Statement = {
-  name: 'floor_next_transaction',
-  text: 'select pg_snapshot_xmax(pg_current_snapshot())::text as xid',
+const takeTransaction: Statement = {
+  name: 'floor_take_transaction',
+  text: 'select pg_current_xact_id()::text as xid',
 };
 
 const raise: Statement = {
@@ -76,9 +78,9 @@ export function createFloor(options: { db: Database; everyMs: number }): Floor {
       }
       if (publishedSince === 0) return;
       publishedSince = 0;
-      // Two statements, in this order: the snapshot must be taken after the number was read.
+      // Two statements, in this order: the id must be taken after the number was read.
       const { rows: numbers } = await db.query<{ last_value: bigint }>(newestNumber);
-      const { rows: transactions } = await db.query<{ xid: string }>(nextTransaction);
+      const { rows: transactions } = await db.query<{ xid: string }>(takeTransaction);
       mark = {
         sequence: (numbers[0] as { last_value: bigint }).last_value,
         xid: (transactions[0] as { xid: string }).xid,

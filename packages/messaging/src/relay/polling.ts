@@ -65,7 +65,7 @@ const publish: Statement = {
         from numbered
        where event.id = numbered.id
       returning event.topic, event.partition,
-                (extract(epoch from event.updated_at - event.created_at) * 1000)::int as latency_ms
+                least(extract(epoch from event.updated_at - event.created_at) * 1000, 2147483647)::int as latency_ms
     )
     select held.partition, published.topic, array_agg(published.latency_ms) as latencies_ms
       from held

@@ -48,7 +48,10 @@ export function depositRoutes(app: Http, parts: { deposits: DepositDesk; overloa
     async (request, reply) => {
       const { principal, id: correlationId, traceparent, body } = request;
       if (parts.overloaded()) throw overload();
-      const key = idempotencyKey({ header: request.headers['idempotency-key'], body: body.idempotency_key });
+      const key = idempotencyKey({
+        headers: request.raw.headersDistinct['idempotency-key'],
+        body: body.idempotency_key,
+      });
       const answer = await parts.deposits.accept({
         accountId: accountId(request.params.id),
         amount: BigInt(body.amount),

@@ -7,8 +7,16 @@ import { Problem } from '@surefire/service';
 /** Printable ASCII without quotes and backslashes, so that it means the same in a header, a body and a log. */
 const KEY = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,255}$/;
 
-export function idempotencyKey(request: { header: unknown; body: string | undefined }): string {
-  const header = typeof request.header === 'string' ? unquote(request.header) : undefined;
+export function idempotencyKey(request: {
+  /** Each occurrence of the header. */
+  headers: readonly string[] | undefined;
+  body: string | undefined;
+}): string {
+  const { headers = [] } = request;
+  if (headers.length > 1) {
+    throw new Problem('idempotency-key-format', 'The request has more than one Idempotency-Key header.');
+  }
+  const header = headers[0] === undefined ? undefined : unquote(headers[0]);
   if (header !== undefined && request.body !== undefined && header !== request.body) {
     throw new Problem(
       'idempotency-key-format',

@@ -20,13 +20,15 @@ export function visibleTo(request: { principal: Principal }): Visibility {
 
 /** An id that could not be one belongs to nothing, exactly as one that is not in use. */
 export function accountId(text: string): string {
-  if (!UUID.test(text)) throw new Problem('not-found', 'There is no such account.');
-  return text;
+  const id = text.toLowerCase();
+  if (!UUID.test(id)) throw new Problem('not-found', 'There is no such account.');
+  return id;
 }
 
 export function operationId(text: string): string {
-  if (!UUID.test(text)) throw new Problem('not-found', 'There is no such operation.');
-  return text;
+  const id = text.toLowerCase();
+  if (!UUID.test(id)) throw new Problem('not-found', 'There is no such operation.');
+  return id;
 }
 
 /** More is waiting than this installation wants to promise: come back later. Nothing was accepted. */
