@@ -82,9 +82,19 @@ const TYPE_PARSERS = {
   },
 };
 
-export function connect(options: DatabaseOptions): Database {
+/** What the code relies on, whatever the server's, the database's or the user's defaults are. */
+const ALWAYS: Readonly<Record<string, string>> = {
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO',
+  bytea_output: 'hex',
   // Compiling a plan pays off after a second; none of ours runs that long.
-  const settings: Readonly<Record<string, string>> = { jit: 'off', ...options.settings };
+  jit: 'off',
+};
+
+export function connect(options: DatabaseOptions): Database {
+  const settings: Readonly<Record<string, string>> = { ...ALWAYS, ...options.settings };
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.max,
@@ -100,7 +110,7 @@ export function connect(options: DatabaseOptions): Database {
     idle_in_transaction_session_timeout: 30_000,
     idleTimeoutMillis: 60_000,
     options: Object.entries(settings)
-      .map(([name, value]) => `-c ${name}=${value}`)
+      .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
       .join(' '),
   });
   // Without a listener a broken idle connection would end the process.

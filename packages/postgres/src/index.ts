@@ -21,3 +21,4 @@ export {
   violatedConstraint,
 } from './errors.ts';
 export { type AppliedMigration, type MigrationModule, migrate, pendingMigrations } from './migrate.ts';
+export { retryTransient } from './retry.ts';

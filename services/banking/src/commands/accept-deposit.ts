@@ -11,9 +11,16 @@
 import { createHash, randomUUIDv7 } from 'node:crypto';
 import { DepositRequested, event } from '@surefire/events';
 import { type Outbox, reached } from '@surefire/messaging';
-import { type Coalescer, coalesce, type Database, isTransient, type Statement } from '@surefire/postgres';
+import {
+  type Coalescer,
+  coalesce,
+  type Database,
+  isTransient,
+  retryTransient,
+  type Statement,
+} from '@surefire/postgres';
 import type { Account } from '../rules/account.ts';
-import { acceptDeposit, type DepositRefusal } from '../rules/deposit.ts';
+import { type AcceptDecision, acceptDeposit, type DepositRefusal } from '../rules/deposit.ts';
 
 export type DepositRequest = {
   accountId: string;
@@ -84,8 +91,11 @@ type FoundRow = {
   error: string | null;
 };
 
-/** A request with what is fixed before the first attempt, so that a repeated attempt is the same attempt. */
-type Asked = DepositRequest & { operationId: string; hash: Buffer };
+/** A request with the id its operation will have: fixed before the first attempt, so that a second is the same. */
+type Asked = DepositRequest & { operationId: string };
+
+/** A request, judged by the state of its account. */
+type Judged = Asked & { decision: AcceptDecision; visible: boolean; currency: string; hash: Buffer };
 
 export interface DepositDesk {
   /** Resolves when the answer is durable. Rejects with `OverloadedError`, or when the database is away. */
@@ -97,54 +107,31 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
   const { db, outbox } = options;
 
   async function execute(batch: Asked[]): Promise<DepositAnswer[]> {
-    const { rows } = await db.query<AccountRow>(readAccounts, [
-      [...new Set(batch.map((asked) => asked.accountId))],
-    ]);
-    const accounts = new Map(rows.map((account) => [account.id, account]));
-
-    const decisions = batch.map((asked) =>
-      acceptDeposit(visible(accounts.get(asked.accountId), asked), asked),
-    );
-    const accepted: (Asked & { currency: string })[] = [];
-    decisions.forEach((decision, index) => {
-      if (decision.accepted) accepted.push({ ...(batch[index] as Asked), currency: decision.currency });
-    });
-    const inserted = await insert(accepted);
+    const judged = await judge(batch);
+    const inserted = await insert(judged.filter(({ decision }) => decision.accepted));
     reached('after-accept');
-
-    const others = batch.filter((asked) => !inserted.has(asked.operationId));
-    const earlier = await find(others);
-    return batch.map((asked, index) => {
-      if (inserted.has(asked.operationId)) {
-        const operation = {
-          operationId: asked.operationId,
-          status: 'pending',
-          balanceAfter: null,
-          error: null,
-        } as const;
-        return { outcome: 'accepted', operation };
-      }
-      const decision = decisions[index] as (typeof decisions)[number];
-      const found = visible(accounts.get(asked.accountId), asked) && earlier.get(keyOf(asked));
-      if (found === undefined) {
-        if (decision.accepted)
-          throw new Error(`operation ${asked.operationId} was neither inserted nor found`);
-        return { outcome: 'refused', refusal: decision.refusal };
-      }
-      if (!found.request_hash.equals(asked.hash))
-        return { outcome: 'refused', refusal: 'IDEMPOTENCY_KEY_REUSED' };
-      const operation = {
-        operationId: found.id,
-        status: found.status,
-        balanceAfter: found.balance_after,
-        error: found.error,
-      };
-      // Our own id: an attempt before this one had committed although its answer was lost.
-      return { outcome: found.id === asked.operationId ? 'accepted' : 'replayed', operation };
+    const earlier = await find(judged.filter(({ operationId }) => !inserted.has(operationId)));
+    return judged.map((asked) => {
+      if (inserted.has(asked.operationId))
+        return { outcome: 'accepted', operation: pending(asked.operationId) };
+      return answerOf(asked, asked.visible ? earlier.get(keyOf(asked)) : undefined);
     });
   }
 
-  async function insert(accepted: readonly (Asked & { currency: string })[]): Promise<Set<string>> {
+  async function judge(batch: readonly Asked[]): Promise<Judged[]> {
+    const ids = new Set(batch.map(({ accountId }) => accountId));
+    const { rows } = await db.query<AccountRow>(readAccounts, [[...ids]]);
+    const accounts = new Map(rows.map((account) => [account.id, account]));
+    return batch.map((asked) => {
+      const account = accounts.get(asked.accountId);
+      const visible = account !== undefined && (asked.owner === undefined || account.owner === asked.owner);
+      const currency = asked.currency ?? account?.currency ?? '';
+      const decision = acceptDeposit(visible ? account : undefined, asked);
+      return { ...asked, visible, decision, currency, hash: requestHash({ ...asked, currency }) };
+    });
+  }
+
+  async function insert(accepted: readonly Judged[]): Promise<Set<string>> {
     if (accepted.length === 0) return new Set();
     return db.transaction(async (tx) => {
       const { rows } = await tx.query<{ id: string; created_at: Date }>(insertOperations, [
@@ -169,7 +156,7 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
     });
   }
 
-  async function find(others: readonly Asked[]): Promise<Map<string, FoundRow>> {
+  async function find(others: readonly Judged[]): Promise<Map<string, FoundRow>> {
     if (others.length === 0) return new Map();
     const { rows } = await db.query<FoundRow>(findByKey, [
       others.map((asked) => asked.accountId),
@@ -187,14 +174,28 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
   });
 
   return {
-    accept: (request) =>
-      requests.submit({ ...request, operationId: randomUUIDv7(), hash: requestHash(request) }),
+    accept: (request) => requests.submit({ ...request, operationId: randomUUIDv7() }),
     drain: () => requests.drain(),
   };
 }
 
-function visible(account: AccountRow | undefined, asked: Asked): AccountRow | undefined {
-  return asked.owner === undefined || account?.owner === asked.owner ? account : undefined;
+function pending(operationId: string): OperationState {
+  return { operationId, status: 'pending', balanceAfter: null, error: null };
+}
+
+/** The answer to a request that made no operation in this batch: an earlier one may have. */
+function answerOf(asked: Judged, found: FoundRow | undefined): DepositAnswer {
+  if (found === undefined) {
+    const { operationId, decision } = asked;
+    if (decision.accepted) throw new Error(`operation ${operationId} was neither inserted nor found`);
+    return { outcome: 'refused', refusal: decision.refusal };
+  }
+  if (!found.request_hash.equals(asked.hash))
+    return { outcome: 'refused', refusal: 'IDEMPOTENCY_KEY_REUSED' };
+  const { id: operationId, status, balance_after: balanceAfter, error } = found;
+  // Our own id: an attempt before this one had committed although its answer was lost.
+  const outcome = operationId === asked.operationId ? 'accepted' : 'replayed';
+  return { outcome, operation: { operationId, status, balanceAfter, error } };
 }
 
 function keyOf(asked: Asked): string {
@@ -202,13 +203,8 @@ function keyOf(asked: Asked): string {
 }
 
 /** What makes two requests the same: their meaning, not their bytes. */
-function requestHash(request: DepositRequest): Buffer {
-  const meaning = JSON.stringify([
-    'deposit',
-    request.accountId,
-    request.amount.toString(),
-    request.currency ?? null,
-  ]);
+function requestHash(request: { accountId: string; amount: bigint; currency: string }): Buffer {
+  const meaning = JSON.stringify(['deposit', request.accountId, request.amount.toString(), request.currency]);
   return createHash('sha256').update(meaning).digest();
 }
 
@@ -228,17 +224,4 @@ function depositRequested(asked: Asked, moment: Date) {
       traceparent: asked.traceparent,
     },
   );
-}
-
-/**
- * Once more after a conflict or a broken connection. Safe even when the lost answer was to a COMMIT: the
- * operations keep their ids, so the second attempt finds what the first one did.
- */
-async function retryTransient<T>(attempt: () => Promise<T>): Promise<T> {
-  try {
-    return await attempt();
-  } catch (error) {
-    if (!isTransient(error)) throw error;
-    return attempt();
-  }
 }

@@ -1,9 +1,9 @@
 /** `/accounts`: open one, and read it, its balance, its entries and its operations. */
 
-import type { Coalescer, Queryable } from '@surefire/postgres';
+import type { Queryable } from '@surefire/postgres';
 import { type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
-import type { OpenAccount, OpenedAccount } from '../commands/open-account.ts';
+import type { AccountDesk } from '../commands/open-account.ts';
 import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
 import { DEFAULT_CURRENCY, isCurrency } from '../rules/currency.ts';
 import { decodeCursor, encodeCursor, VERSION } from './cursor.ts';
@@ -12,7 +12,7 @@ import { Account, accountBody, Balance, balanceBody, Entries, entryBody } from '
 
 export function accountRoutes(
   app: Http,
-  parts: { db: Queryable; accounts: Coalescer<OpenAccount, OpenedAccount>; overloaded: () => boolean },
+  parts: { db: Queryable; accounts: AccountDesk; overloaded: () => boolean },
 ): void {
   const { db, accounts } = parts;
 
@@ -43,7 +43,7 @@ export function accountRoutes(
       if (principal.role === 'customer' && owner !== principal.id) {
         throw new Problem('forbidden', 'A customer opens accounts for nobody else.');
       }
-      const opened = await accounts.submit({ owner, currency, correlationId, traceparent });
+      const opened = await accounts.open({ owner, currency, correlationId, traceparent });
       reply.code(201).header('location', `/accounts/${opened.id}`);
       return accountBody({
         ...opened,

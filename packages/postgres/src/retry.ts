@@ -1,0 +1,14 @@
+import { isTransient } from './errors.ts';
+
+/**
+ * Once more after a conflict or a broken connection. Only for work that may be done twice: its ids are fixed
+ * before the first attempt, so that the second finds what the first did although the answer to it was lost.
+ */
+export async function retryTransient<T>(attempt: () => Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!isTransient(error)) throw error;
+    return attempt();
+  }
+}
