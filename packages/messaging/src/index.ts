@@ -12,7 +12,7 @@ export { FencedError } from './lease.ts';
 export type { Log } from './log.ts';
 export { createMaintenance, ensurePartitions, PARTITION_DAYS_AHEAD } from './maintenance.ts';
 export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts';
-export { createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
+export { appendCte, createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
 export { partitionOf, readPartitionCount } from './partition.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
 export { createWake, type Wake } from './wake.ts';

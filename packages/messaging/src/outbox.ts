@@ -7,7 +7,7 @@
  *     await outbox.append(tx, [event(TransferPosted, { … })]);
  *   });
  */
-import type { Catalogue, CriticalContract, NewEvent } from '@surefire/events';
+import type { Catalogue, CriticalContract, EventContext, NewEvent } from '@surefire/events';
 import type { Statement, Transaction } from '@surefire/postgres';
 import { partitionOf } from './partition.ts';
 import type { Wake } from './wake.ts';
@@ -21,6 +21,14 @@ export interface Outbox {
    * appending; otherwise their order among concurrent transactions is undefined, as it is for the caller.
    */
   append(tx: Transaction, events: readonly NewEvent<CriticalContract>[]): Promise<void>;
+
+  /**
+   * The same within a statement of your own, for a change that is one statement and therefore its own transaction.
+   * The statement's text has `appendCte(…)` among its common table expressions, and its last parameters are
+   * `columnsOf(events)`. After its commit, call `appended()`.
+   */
+  columnsOf(events: readonly NewEvent<CriticalContract>[]): unknown[][];
+  appended(): void;
 }
 
 export type OutboxOptions = {
@@ -42,55 +50,70 @@ export type OutboxHeaders = {
   traceparent?: string;
 };
 
+const COLUMNS = 'id, topic, partition, key, aggregate_type, aggregate_id, event_type, payload, headers';
+const TYPES = ['uuid', 'text', 'smallint', 'text', 'text', 'text', 'text', 'jsonb', 'jsonb'];
+
+/**
+ * The insert of `Outbox.columnsOf(events)` as the body of a common table expression: `firstParameter` is the number
+ * of its first parameter, and only events for which `condition` holds are appended; it may name the columns of
+ * `event`, e.g. `event.aggregate_id in (select id::text from inserted)`.
+ */
+export function appendCte(options: { firstParameter: number; condition: string }): string {
+  const parameters = TYPES.map((type, index) => `$${options.firstParameter + index}::${type}[]`);
+  return `
+    insert into event_outbox (${COLUMNS})
+    select event.*
+      from unnest(${parameters.join(', ')}) event (${COLUMNS})
+     where ${options.condition}`;
+}
+
 const append: Statement = {
   name: 'outbox_append',
-  text: `
-    insert into event_outbox
-      (id, topic, partition, key, aggregate_type, aggregate_id, event_type, payload, headers)
-    select *
-      from unnest(
-        $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::jsonb[], $9::jsonb[])`,
+  text: appendCte({ firstParameter: 1, condition: 'true' }),
 };
 
 export function createOutbox(options: OutboxOptions): Outbox {
   const { catalogue, partitions, wake } = options;
+
+  function columnsOf(events: readonly NewEvent<CriticalContract>[]): unknown[][] {
+    const columns: unknown[][] = TYPES.map(() => []);
+    for (const { contract, id, data, context } of events) {
+      const key = contract.key(data);
+      const row = [
+        id,
+        contract.topic,
+        partitionOf(key, partitions),
+        key,
+        contract.aggregate,
+        contract.subject(data),
+        catalogue.typeOf(contract),
+        JSON.stringify(data),
+        JSON.stringify(headersOf(options.source, context)),
+      ];
+      row.forEach((value, index) => columns[index]?.push(value));
+    }
+    return columns;
+  }
+
   return {
+    columnsOf,
+    appended: () => wake?.notify(),
     async append(tx, events) {
       if (events.length === 0) return;
-      const columns: [
-        string[],
-        string[],
-        number[],
-        string[],
-        string[],
-        string[],
-        string[],
-        string[],
-        string[],
-      ] = [[], [], [], [], [], [], [], [], []];
-      for (const { contract, id, data, context } of events) {
-        const key = contract.key(data);
-        const headers: OutboxHeaders = { source: options.source };
-        if (context.correlationId !== undefined) headers.correlationid = context.correlationId;
-        if (context.causationId !== undefined) headers.causationid = context.causationId;
-        if (context.idempotencyKey !== undefined) headers.idempotencykey = context.idempotencyKey;
-        if (context.traceparent !== undefined) headers.traceparent = context.traceparent;
-        columns[0].push(id);
-        columns[1].push(contract.topic);
-        columns[2].push(partitionOf(key, partitions));
-        columns[3].push(key);
-        columns[4].push(contract.aggregate);
-        columns[5].push(contract.subject(data));
-        columns[6].push(catalogue.typeOf(contract));
-        columns[7].push(JSON.stringify(data));
-        columns[8].push(JSON.stringify(headers));
-      }
-      const { rowCount } = await tx.query(append, columns);
-      if (rowCount !== events.length) {
-        throw new Error(`appended ${rowCount} of ${events.length} events`);
-      }
+      const { rowCount } = await tx.query(append, columnsOf(events));
+      if (rowCount !== events.length) throw new Error(`appended ${rowCount} of ${events.length} events`);
       if (wake !== undefined) tx.afterCommit(() => wake.notify());
     },
+  };
+}
+
+function headersOf(source: string, context: EventContext): OutboxHeaders {
+  const { correlationId, causationId, idempotencyKey, traceparent } = context;
+  return {
+    source,
+    ...(correlationId !== undefined && { correlationid: correlationId }),
+    ...(causationId !== undefined && { causationid: causationId }),
+    ...(idempotencyKey !== undefined && { idempotencykey: idempotencyKey }),
+    ...(traceparent !== undefined && { traceparent }),
   };
 }

@@ -1,16 +1,16 @@
 /**
  * Accepts deposits: requests that arrive together become operations, each with its `DepositRequested`, in one
- * transaction. Only then is anybody answered.
+ * statement and one commit. Only then is anybody answered.
  *
  *   accounts   read, without a lock
  *   decide     pure
  *   once       insert; the unique key (account, idempotency key) decides who was first
- *   append     events of those who were
+ *   append     events of those who were, in the same statement
  *   look up    whoever was not first, or was refused, may have an operation from an earlier request
  */
 import { createHash, randomUUIDv7 } from 'node:crypto';
 import { DepositRequested, event } from '@surefire/events';
-import { type Outbox, reached } from '@surefire/messaging';
+import { appendCte, type Outbox, reached } from '@surefire/messaging';
 import {
   type Coalescer,
   coalesce,
@@ -55,18 +55,24 @@ const readAccounts: Statement = {
      where id = any($1::uuid[])`,
 };
 
-// In key order, so that two batches with the same keys wait for each other in one direction only.
-const insertOperations: Statement = {
-  name: 'banking_accept_insert',
+// Operations and their events in one statement, which is one transaction and one commit. The rows go in by the order
+// of their keys, so that two batches with the same keys wait for each other in one direction only.
+const accept: Statement = {
+  name: 'banking_accept',
   text: `
-    insert into operations
-      (id, kind, account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id)
-    select id, 'deposit', account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id
-      from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::text[])
-        asked (id, account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id)
-     order by account_id, idempotency_key
-        on conflict (account_id, idempotency_key) do nothing
-    returning id, created_at`,
+    with inserted as (
+      insert into operations
+        (id, kind, account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id)
+      select id, 'deposit', account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::text[])
+          asked (id, account_id, idempotency_key, request_hash, amount, currency, principal_id, correlation_id)
+       order by account_id, idempotency_key
+          on conflict (account_id, idempotency_key) do nothing
+      returning id
+    ), appended as (
+      ${appendCte({ firstParameter: 9, condition: 'event.aggregate_id in (select id::text from inserted)' })}
+    )
+    select id from inserted`,
 };
 
 const findByKey: Statement = {
@@ -103,8 +109,15 @@ export interface DepositDesk {
   drain(): Promise<void>;
 }
 
-export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes?: number }): DepositDesk {
+export function createDepositDesk(options: {
+  db: Database;
+  outbox: Outbox;
+  /** Batches under way at once. Default 2: one is prepared while the other waits for the disk. */
+  lanes?: number;
+  now?: () => Date;
+}): DepositDesk {
   const { db, outbox } = options;
+  const now = options.now ?? (() => new Date());
 
   async function execute(batch: Asked[]): Promise<DepositAnswer[]> {
     const judged = await judge(batch);
@@ -133,27 +146,20 @@ export function createDepositDesk(options: { db: Database; outbox: Outbox; lanes
 
   async function insert(accepted: readonly Judged[]): Promise<Set<string>> {
     if (accepted.length === 0) return new Set();
-    return db.transaction(async (tx) => {
-      const { rows } = await tx.query<{ id: string; created_at: Date }>(insertOperations, [
-        accepted.map((asked) => asked.operationId),
-        accepted.map((asked) => asked.accountId),
-        accepted.map((asked) => asked.idempotencyKey),
-        accepted.map((asked) => asked.hash),
-        accepted.map((asked) => asked.amount),
-        accepted.map((asked) => asked.currency),
-        accepted.map((asked) => asked.principalId),
-        accepted.map((asked) => asked.correlationId),
-      ]);
-      const createdAt = new Map(rows.map((row) => [row.id, row.created_at]));
-      await outbox.append(
-        tx,
-        accepted.flatMap((asked) => {
-          const moment = createdAt.get(asked.operationId);
-          return moment === undefined ? [] : [depositRequested(asked, moment)];
-        }),
-      );
-      return new Set(createdAt.keys());
-    });
+    const timestamp = now().toISOString();
+    const { rows } = await db.query<{ id: string }>(accept, [
+      accepted.map((asked) => asked.operationId),
+      accepted.map((asked) => asked.accountId),
+      accepted.map((asked) => asked.idempotencyKey),
+      accepted.map((asked) => asked.hash),
+      accepted.map((asked) => asked.amount),
+      accepted.map((asked) => asked.currency),
+      accepted.map((asked) => asked.principalId),
+      accepted.map((asked) => asked.correlationId),
+      ...outbox.columnsOf(accepted.map((asked) => depositRequested(asked, timestamp))),
+    ]);
+    outbox.appended();
+    return new Set(rows.map((row) => row.id));
   }
 
   async function find(others: readonly Judged[]): Promise<Map<string, FoundRow>> {
@@ -208,14 +214,14 @@ function requestHash(request: { accountId: string; amount: bigint; currency: str
   return createHash('sha256').update(meaning).digest();
 }
 
-function depositRequested(asked: Asked, moment: Date) {
+function depositRequested(asked: Asked, timestamp: string) {
   return event(
     DepositRequested,
     {
       operation_id: asked.operationId,
       account_id: asked.accountId,
       amount: Number(asked.amount),
-      timestamp: moment.toISOString(),
+      timestamp,
       idempotency_key: asked.idempotencyKey,
     },
     {
