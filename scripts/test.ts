@@ -7,7 +7,6 @@
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { relative } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
@@ -119,7 +118,7 @@ async function testEnvironment(
 async function runFiles(files: string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<Tally> {
   const total: Tally = { passed: 0, failed: 0, skipped: [] };
   const reporter = new spec();
-  reporter.pipe(process.stdout, { end: false });
+  const printed = print(reporter);
 
   const waiting = [...files];
   const running = new Set<string>();
@@ -144,8 +143,13 @@ async function runFiles(files: string[], env: NodeJS.ProcessEnv, stop: AbortSign
   await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));
   clearInterval(reminder);
   reporter.end();
-  await finished(reporter);
+  await printed;
   return total;
+}
+
+/** Not a pipe, which would wait for ever once nobody reads our output any more. */
+async function print(lines: AsyncIterable<unknown>): Promise<void> {
+  for await (const line of lines) process.stdout.write(String(line));
 }
 
 async function runFile(file: string, env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<TestEvent[]> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,8 +21,16 @@ const running: { stop(): Promise<void> }[] = [];
 const children: ChildProcess[] = [];
 
 before(async () => {
-  base = await mkdtemp(join(tmpdir(), 'surefire-embedded-'));
+  base = await mkdtemp(join(tmpdir(), `surefire-test-${process.pid}-`));
   await chmod(base, 0o755);
+  // A server whose folder is gone ends by itself, within a minute.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      for (const child of children) child.kill('SIGKILL');
+      rmSync(base, { recursive: true, force: true, maxRetries: 3 });
+      process.exit(1);
+    });
+  }
 });
 afterEach(async () => {
   for (const server of running.splice(0)) await server.stop();
