@@ -181,6 +181,8 @@ async function openTransaction(db: Database) {
   };
 }
 
+// Transaction ids are shared by all databases of a server: whatever else runs there may hold the floor back for a
+// while, so these tests wait for it to rise. That it must not rise is never waited for.
 describe('the floor', () => {
   const floorOf = (db: Database) => scalar(db, 'select max(floor_sequence) from relay_lease');
 
@@ -193,8 +195,10 @@ describe('the floor', () => {
     await publishPending(db, holding, limits(10));
     await floor.raise(holding, { published: 3 });
     await append(db, 'a', 4);
-    await floor.raise(holding, { published: 0 });
-    assert.equal(await floorOf(db), '3');
+    await eventually('the floor has risen', async () => {
+      await floor.raise(holding, { published: 0 });
+      return (await floorOf(db)) === '3';
+    });
     assert.equal((await publishPending(db, holding, limits(10))).count, 1);
   });
 
@@ -213,9 +217,10 @@ describe('the floor', () => {
       assert.equal(await floorOf(db), '0');
     });
     assert.equal((await publishPending(db, holding, limits(10))).count, 1);
-    await floor.raise(holding, { published: 1 });
-    await floor.raise(holding, { published: 0 });
-    assert.equal(await floorOf(db), '3');
+    await eventually('the floor has risen', async () => {
+      await floor.raise(holding, { published: 1 });
+      return (await floorOf(db)) === '3';
+    });
   });
 
   it('does not pass it either when younger transactions have come and gone since', async () => {
@@ -247,8 +252,6 @@ describe('the floor', () => {
       minLength: 30,
       maxLength: 50,
     });
-    let appended = 0;
-    let raised = 0n;
     await fc.assert(
       fc.asyncProperty(acts, async (list) => {
         const open: { append: () => Promise<void>; end: (commit: boolean) => Promise<void> }[] = [];
@@ -263,12 +266,17 @@ describe('the floor', () => {
         for (const each of open) await each.end(true);
         for (let count = 1; count > 0; ) ({ count } = await publishPending(db, holding, limits(100)));
         assert.equal(await pending(db), '0');
-        appended = Number(await scalar(db, 'select count(*) from event_outbox'));
-        raised = BigInt(await floorOf(db));
       }),
       { numRuns: 50 },
     );
-    assert.ok(appended > 50 && raised > 50n, `the floor hardly moved: ${appended} events, floor ${raised}`);
+    assert.ok(
+      Number(await scalar(db, 'select count(*) from event_outbox')) > 50,
+      'hardly anything was appended',
+    );
+    await eventually('the floor has moved', async () => {
+      await floor.raise(holding, { published: 1 });
+      return Number(await floorOf(db)) > 50;
+    });
     assert.equal(await gaps(db), '0');
   });
 

@@ -25,7 +25,8 @@ export interface Floor {
 
 const newestNumber: Statement = {
   name: 'floor_newest_number',
-  text: 'select last_value from event_outbox_sequence',
+  // A fresh sequence shows the number it will give first.
+  text: 'select last_value - (not is_called)::int as number from event_outbox_sequence',
 };
 
 const takeTransaction: Statement = {
@@ -79,10 +80,10 @@ export function createFloor(options: { db: Database; everyMs: number }): Floor {
       if (publishedSince === 0) return;
       publishedSince = 0;
       // Two statements, in this order: the id must be taken after the number was read.
-      const { rows: numbers } = await db.query<{ last_value: bigint }>(newestNumber);
+      const { rows: numbers } = await db.query<{ number: bigint }>(newestNumber);
       const { rows: transactions } = await db.query<{ xid: string }>(takeTransaction);
       mark = {
-        sequence: (numbers[0] as { last_value: bigint }).last_value,
+        sequence: (numbers[0] as { number: bigint }).number,
         xid: (transactions[0] as { xid: string }).xid,
       };
     },
