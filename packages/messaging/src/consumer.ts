@@ -66,12 +66,13 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   });
   const waiting = new Map<number, { attempts: number; retryAt: number }>();
 
-  async function step(): Promise<'busy' | 'idle'> {
+  async function step(): Promise<'busy' | 'light' | 'idle'> {
     const slices = await subscription.fetch({ eventsMax: batchMax, except: notYet() });
     if (slices.length === 0) return 'idle';
     reached('before-apply');
     await process(slices, new Set());
-    return 'busy';
+    const events = slices.reduce((sum, slice) => sum + slice.events.length, 0);
+    return events < batchMax / 8 ? 'light' : 'busy';
   }
 
   /** Partitions whose turn to retry has not come. */

@@ -62,10 +62,11 @@ export function createRelay(options: RelayOptions): Relay {
     onLost: (partitions) => metrics.leaseLost('relay', partitions.length),
     onAcquired: () => wake.notify(),
   });
-  const shares = createShares({ batchMax: options.batchMax ?? 1_000 });
+  const batchMax = options.batchMax ?? 1_000;
+  const shares = createShares({ batchMax });
   const floor = createFloor({ db, everyMs: FLOOR_EVERY_MS });
 
-  async function step(): Promise<'busy' | 'idle'> {
+  async function step(): Promise<'busy' | 'light' | 'idle'> {
     await leases.releaseSurplus();
     const holding = leases.holding();
     if (holding.partitions.length === 0) return 'idle';
@@ -85,7 +86,8 @@ export function createRelay(options: RelayOptions): Relay {
     }
     if (outcome.count > 0) options.onPublished?.();
     await floor.raise(holding, { published: outcome.count });
-    return outcome.count > 0 ? 'busy' : 'idle';
+    if (outcome.count === 0) return 'idle';
+    return outcome.count < batchMax / 8 ? 'light' : 'busy';
   }
 
   const loop = createLoop({

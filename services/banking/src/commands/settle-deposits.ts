@@ -50,10 +50,11 @@ export function createDepositSettlement(options: {
 }): (tx: Transaction, received: readonly Received[]) => Promise<void> {
   const { outbox, partitions } = options;
   const now = options.now ?? (() => new Date());
+  const involved = createInvolved(partitions);
 
   return async (tx, received) => {
     const requests = received.map(toRequest);
-    const accounts = await lockAccounts(tx, await involved(tx, requests, partitions));
+    const accounts = await lockAccounts(tx, await involved(tx, requests));
 
     const timestamp = now().toISOString();
     const entries: Entry[] = [];
@@ -125,16 +126,30 @@ const readCurrencies: Statement = {
   text: 'select id, currency from accounts where id = any($1::uuid[])',
 };
 
-/** The customers' accounts and the external accounts that face them. A currency never changes. */
-async function involved(
-  tx: Transaction,
-  requests: readonly Request[],
-  partitions: number,
-): Promise<Set<string>> {
-  const customers = [...new Set(requests.map(({ data }) => data.account_id))];
-  const { rows } = await tx.query<{ id: string; currency: string }>(readCurrencies, [customers]);
-  const external = rows.map(({ id, currency }) =>
-    externalAccountId({ currency, partition: partitionOf(id, partitions) }),
-  );
-  return new Set([...customers, ...external]);
+/** Accounts whose currency is remembered. */
+const REMEMBERED_MAX = 100_000;
+
+/**
+ * The customers' accounts of a batch and the external accounts that face them: what it has to lock. An account's
+ * currency never changes, so it is read once.
+ */
+function createInvolved(partitions: number) {
+  const currencies = new Map<string, string>();
+
+  return async (tx: Transaction, requests: readonly Request[]): Promise<Set<string>> => {
+    const customers = new Set(requests.map(({ data }) => data.account_id));
+    if (currencies.size > REMEMBERED_MAX) currencies.clear();
+    const unknown = [...customers].filter((id) => !currencies.has(id));
+    if (unknown.length > 0) {
+      const { rows } = await tx.query<{ id: string; currency: string }>(readCurrencies, [unknown]);
+      for (const { id, currency } of rows) currencies.set(id, currency);
+    }
+    const ids = new Set(customers);
+    for (const id of customers) {
+      const currency = currencies.get(id);
+      if (currency === undefined) continue; // locking will find that there is no such account
+      ids.add(externalAccountId({ currency, partition: partitionOf(id, partitions) }));
+    }
+    return ids;
+  };
 }
