@@ -224,8 +224,9 @@ export async function readRoutes(): Promise<readonly Route[]> {
   const db = connect({ url: 'postgres://127.0.0.1:1/none', max: 1 });
   const health = createHealth();
   const scopes = new Map<string, string | undefined>();
+  const log = createLog({ service: 'reference', level: 'silent' });
   const app = createHttp({
-    log: createLog({ service: 'reference', level: 'silent' }),
+    log,
     metrics: createMetrics({ process: false }),
     health,
     authenticate: () => ({ id: 'nobody', role: 'customer', scopes: [] }),
@@ -240,6 +241,7 @@ export async function readRoutes(): Promise<readonly Route[]> {
         catalogue: platformCatalogue({ namespace: 'surefire' }),
         partitions: 16,
         outboxWake: createWake(),
+        log,
         overloaded: () => false,
       });
     });

@@ -142,7 +142,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     const watch = createBacklogWatch({ db: operations, pendingMax: config.outboxPendingMax, log });
     components.push({ name: 'backlog watch', start: async () => watch.start(), stop: () => watch.stop() });
     app.register(async (scope) => {
-      bankingApi(scope, { db, catalogue, partitions, outboxWake, overloaded: () => watch.overloaded });
+      bankingApi(scope, { db, catalogue, partitions, outboxWake, log, overloaded: () => watch.overloaded });
     });
   }
   // Last to start and first to stop: whoever is answered finds everything running.

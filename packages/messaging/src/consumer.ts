@@ -146,6 +146,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         err: error,
         group,
         partition: slice.partition,
+        correlation_id: event?.correlationid,
         event_id: event?.id,
         event_type: event?.type,
         attempts,

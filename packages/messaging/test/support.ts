@@ -66,7 +66,14 @@ export function testLog(): Log & {
   const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
   const at = (level: string) => (fields: object, message: string) =>
     void lines.push({ level, message, fields: { ...fields } });
-  return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return {
+    lines,
+    isLevelEnabled: () => true,
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  };
 }
 
 /** Resolves as soon as the condition holds; fails with `what` after ten seconds. */

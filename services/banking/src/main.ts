@@ -42,14 +42,15 @@ export function bankingApi(
     catalogue: Catalogue;
     partitions: number;
     outboxWake: Wake;
+    log: Log;
     /** Whether new commands are to be refused for now. */
     overloaded: () => boolean;
   },
 ): void {
-  const { db, catalogue, partitions, outboxWake, overloaded } = parts;
+  const { db, catalogue, partitions, outboxWake, log, overloaded } = parts;
   const outbox = createOutbox({ catalogue, partitions, source: SOURCE, wake: outboxWake });
   accountRoutes(app, { db, accounts: createAccountDesk({ db, outbox, partitions }), overloaded });
-  depositRoutes(app, { deposits: createDepositDesk({ db, outbox }), overloaded });
+  depositRoutes(app, { deposits: createDepositDesk({ db, outbox, log }), overloaded });
   operationRoutes(app, { db });
 }
 
@@ -77,6 +78,6 @@ export function bankingConsumer(parts: {
     wake: busWake,
     group: 'banking',
     contracts: [DepositRequested],
-    apply: createDepositSettlement({ outbox, partitions, onSettled }),
+    apply: createDepositSettlement({ outbox, partitions, log, onSettled }),
   });
 }

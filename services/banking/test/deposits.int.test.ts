@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { DepositRequested, platformCatalogue } from '@surefire/events';
-import { createOutbox, messagingMigrations, type Received } from '@surefire/messaging';
+import { createOutbox, type Log, messagingMigrations, type Received } from '@surefire/messaging';
 import { connect, type Database, migrate, SET_BASED } from '@surefire/postgres';
 import { testDatabase } from '@surefire/postgres/testing';
 import {
@@ -15,6 +15,7 @@ import { createAccountDesk } from '../src/commands/open-account.ts';
 import { createDepositSettlement } from '../src/commands/settle-deposits.ts';
 import { bankingMigrations } from '../src/main.ts';
 
+const log: Log = { isLevelEnabled: () => false, debug() {}, info() {}, warn() {}, error() {} };
 const MODULES = [messagingMigrations, bankingMigrations];
 
 async function bank() {
@@ -35,10 +36,10 @@ async function bank() {
     partitions: 16,
   });
   const accounts = createAccountDesk({ db, outbox, partitions: 16 });
-  const settle = createDepositSettlement({ outbox, partitions: 16 });
+  const settle = createDepositSettlement({ outbox, partitions: 16, log });
   return {
     db,
-    desk: () => createDepositDesk({ db, outbox }),
+    desk: () => createDepositDesk({ db, outbox, log }),
     open: async (owner = 'alice') => (await accounts.open({ owner, currency: 'EUR', correlationId: 'c' })).id,
     /** Settles everything requested so far in one batch, as the consumer would. */
     async settleAll(): Promise<void> {
@@ -248,7 +249,7 @@ describe('settling deposits', () => {
       source: '/surefire/banking',
       partitions: 16,
     });
-    const settle = createDepositSettlement({ outbox, partitions: 16 });
+    const settle = createDepositSettlement({ outbox, partitions: 16, log });
     await assert.rejects(
       place.db.transaction((tx) => settle(tx, rows.map(received))),
       /were not pending/,

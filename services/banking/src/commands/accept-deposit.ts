@@ -10,7 +10,7 @@
  */
 import { createHash, randomUUIDv7 } from 'node:crypto';
 import { DepositRequested, event } from '@surefire/events';
-import { appendCte, type Outbox, reached } from '@surefire/messaging';
+import { appendCte, type Log, type Outbox, reached } from '@surefire/messaging';
 import {
   type Coalescer,
   coalesce,
@@ -21,6 +21,7 @@ import {
 } from '@surefire/postgres';
 import type { Account } from '../rules/account.ts';
 import { type AcceptDecision, acceptDeposit, type DepositRefusal } from '../rules/deposit.ts';
+import { idsOf } from './log.ts';
 
 export type DepositRequest = {
   accountId: string;
@@ -112,11 +113,12 @@ export interface DepositDesk {
 export function createDepositDesk(options: {
   db: Database;
   outbox: Outbox;
+  log: Log;
   /** Batches under way at once. Default 2: one is prepared while the other waits for the disk. */
   lanes?: number;
   now?: () => Date;
 }): DepositDesk {
-  const { db, outbox } = options;
+  const { db, outbox, log } = options;
   const now = options.now ?? (() => new Date());
 
   async function execute(batch: Asked[]): Promise<DepositAnswer[]> {
@@ -147,6 +149,7 @@ export function createDepositDesk(options: {
   async function insert(accepted: readonly Judged[]): Promise<Set<string>> {
     if (accepted.length === 0) return new Set();
     const timestamp = now().toISOString();
+    const events = accepted.map((asked) => depositRequested(asked, timestamp));
     const { rows } = await db.query<{ id: string }>(accept, [
       accepted.map((asked) => asked.operationId),
       accepted.map((asked) => asked.accountId),
@@ -156,10 +159,16 @@ export function createDepositDesk(options: {
       accepted.map((asked) => asked.currency),
       accepted.map((asked) => asked.principalId),
       accepted.map((asked) => asked.correlationId),
-      ...outbox.columnsOf(accepted.map((asked) => depositRequested(asked, timestamp))),
+      ...outbox.columnsOf(events),
     ]);
     outbox.appended();
-    return new Set(rows.map((row) => row.id));
+    const inserted = new Set(rows.map((row) => row.id));
+    if (log.isLevelEnabled('debug')) {
+      for (const { id, data, context } of events) {
+        if (inserted.has(data.operation_id)) log.debug(idsOf({ id, data, context }), 'deposit accepted');
+      }
+    }
+    return inserted;
   }
 
   async function find(others: readonly Judged[]): Promise<Map<string, FoundRow>> {

@@ -12,13 +12,14 @@ import {
   FundsDeposited,
   type NewEvent,
 } from '@surefire/events';
-import { type Outbox, partitionOf, type Received } from '@surefire/messaging';
+import { type Log, type Outbox, partitionOf, type Received } from '@surefire/messaging';
 import type { Statement, Transaction } from '@surefire/postgres';
 import type { Static } from 'typebox';
 import { type Account, externalAccountId } from '../rules/account.ts';
 import { DEPOSIT_ERRORS, settleDeposit } from '../rules/deposit.ts';
 import type { Entry } from '../rules/ledger.ts';
 import { lockAccounts, writeLedger } from './ledger.ts';
+import { idsOf } from './log.ts';
 
 export type SettledDeposit = {
   kind: 'deposit';
@@ -40,15 +41,21 @@ const closeOperations: Statement = {
        and operation.status = 'pending'`,
 };
 
-type Request = { data: Static<typeof DepositRequested.data>; context: EventContext; time: string };
+type Request = {
+  id: string;
+  data: Static<typeof DepositRequested.data>;
+  context: EventContext;
+  time: string;
+};
 
 export function createDepositSettlement(options: {
   outbox: Outbox;
+  log: Log;
   partitions: number;
   now?: () => Date;
   onSettled?: (settled: readonly SettledDeposit[]) => void;
 }): (tx: Transaction, received: readonly Received[]) => Promise<void> {
-  const { outbox, partitions } = options;
+  const { outbox, partitions, log } = options;
   const now = options.now ?? (() => new Date());
   const involved = createInvolved(partitions);
 
@@ -107,7 +114,14 @@ export function createDepositSettlement(options: {
     if (rowCount !== closed.length) {
       throw new Error(`${closed.length - rowCount} of ${closed.length} operations were not pending`);
     }
-    if (options.onSettled !== undefined) tx.afterCommit(() => options.onSettled?.(settled));
+    tx.afterCommit(() => {
+      options.onSettled?.(settled);
+      settled.forEach(({ status }, index) => {
+        if (status === 'failed') log.info(idsOf(requests[index] as Request), 'deposit failed');
+        else if (log.isLevelEnabled('debug'))
+          log.debug(idsOf(requests[index] as Request), 'deposit completed');
+      });
+    });
   };
 }
 
@@ -115,6 +129,7 @@ function toRequest({
   event: { id, data, time, correlationid, idempotencykey, traceparent },
 }: Received): Request {
   return {
+    id,
     data: data as Request['data'],
     time,
     context: { correlationId: correlationid, causationId: id, idempotencyKey: idempotencykey, traceparent },
