@@ -75,6 +75,7 @@ function destinationOf(options: LogOptions): DestinationStream {
   if (!readable) return options.destination ?? pino.destination({ fd: 1, sync: true });
   return pretty({
     sync: true,
+    singleLine: true,
     colorize: options.destination === undefined,
     ignore: 'pid,hostname,service,role,version',
     translateTime: 'SYS:HH:MM:ss.l',
