@@ -18,7 +18,7 @@ export function banner(facts: { url: string; key: string; keyFile: string | unde
     `      -d '{"owner":"alice"}' | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')`,
     `    curl -s ${url}/accounts/$ID/deposit -H "X-API-Key: $KEY" -H 'Idempotency-Key: first' \\`,
     `      -H 'Content-Type: application/json' -d '{"amount":10000}'`,
-    `    curl -s ${url}/accounts/$ID -H "X-API-Key: $KEY"`,
+    `    sleep 1; curl -s ${url}/accounts/$ID -H "X-API-Key: $KEY"`,
     '',
     '  Ctrl-C finishes what is under way and stops. The data stay.',
     '',
