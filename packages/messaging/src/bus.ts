@@ -37,14 +37,18 @@ export interface Subscription {
   start(): Promise<void>;
   /** Gives the partitions back. May be called twice. */
   stop(): Promise<void>;
-  /** The next stretch of each owned partition that has one, leaving out `except`. Empty: nothing to do. */
-  fetch(options: { eventsMax: number; except: ReadonlySet<number> }): Promise<Slice[]>;
+  /** The next stretch of each owned partition that has one. Empty: nothing to do. */
+  fetch(options: { eventsMax: number }): Promise<Slice[]>;
   /**
    * Moves the group's cursors past the slices, inside the effect's transaction. Throws `FencedError` when a
    * partition belongs to another process by now, and `StaleSliceError` when a cursor stands elsewhere: then the
    * transaction must not commit, and nothing happened.
    */
   settle(tx: Transaction, slices: readonly Slice[]): Promise<void>;
+  /** Throws `FencedError` unless this process owns the partitions until the transaction has ended. */
+  fence(tx: Transaction, partitions: readonly number[]): Promise<void>;
+  /** Events that were published before, by their ids, in this order; what retention has dropped is missing. */
+  recall(ids: readonly string[]): Promise<Received[]>;
   readonly partitions: readonly number[];
 }
 

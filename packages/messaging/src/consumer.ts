@@ -7,19 +7,21 @@
  *
  * Any number of processes may run a group; each owns its share of the partitions. Faults of the surroundings
  * (connection lost, conflict) are retried for as long as they last. An event that fails by itself is isolated
- * by halving its batch; then its partition waits and retries with back-off, while all others go on. It is never
- * skipped.
+ * by halving its batch; then it waits, with whatever of its key comes after it, while all other keys go on
+ * (`waiting.ts`, `retries.ts`). It is never skipped.
  */
 import { assertData, type Catalogue, type CriticalContract } from '@surefire/events';
-import { type Database, isTransient, type Transaction } from '@surefire/postgres';
+import type { Database, Transaction } from '@surefire/postgres';
 import { type Bus, type Received, type Slice, StaleSliceError } from './bus.ts';
 import { reached } from './crash-points.ts';
+import { classify } from './errors.ts';
 import { once } from './inbox.ts';
 import { FencedError } from './lease.ts';
 import type { Log } from './log.ts';
 import { createLoop } from './loop.ts';
 import { type MessagingMetrics, noMetrics } from './metrics.ts';
-import { backoffMs } from './retry.ts';
+import { createRetries, RETRY_POLICY, type RetryPolicy } from './retries.ts';
+import { holdBack } from './waiting.ts';
 import type { Wake } from './wake.ts';
 
 export type ConsumerOptions = {
@@ -43,6 +45,8 @@ export type ConsumerOptions = {
   batchMax?: number;
   /** Longest pause when idle. Default 500 ms. */
   pauseMaxMs?: number;
+  /** What to do with events that fail. Default `RETRY_POLICY`. */
+  retry?: Partial<RetryPolicy>;
 };
 
 export interface Consumer {
@@ -53,8 +57,6 @@ export interface Consumer {
   readonly partitions: readonly number[];
 }
 
-const RETRY = { baseMs: 200, capMs: 30_000 };
-
 export function createConsumer(options: ConsumerOptions): Consumer {
   const { db, group, log, wake, catalogue } = options;
   const metrics = options.metrics ?? noMetrics;
@@ -64,28 +66,22 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     contracts: options.contracts,
     onAcquired: () => wake.notify(),
   });
-  const waiting = new Map<number, { attempts: number; retryAt: number }>();
+  const policy = { ...RETRY_POLICY, ...options.retry };
+  const retries = createRetries({ db, subscription, group, applyIn, policy, log, metrics });
 
   async function step(): Promise<'busy' | 'light' | 'idle'> {
-    const slices = await subscription.fetch({ eventsMax: batchMax, except: notYet() });
-    if (slices.length === 0) return 'idle';
+    const brought = await retries.round();
+    const slices = await subscription.fetch({ eventsMax: batchMax });
+    if (slices.length === 0) return brought > 0 ? 'light' : 'idle';
     reached('before-apply');
-    await process(slices, new Set());
+    await process(slices);
     const events = slices.reduce((sum, slice) => sum + slice.events.length, 0);
     return events < batchMax / 8 ? 'light' : 'busy';
   }
 
-  /** Partitions whose turn to retry has not come. */
-  function notYet(): Set<number> {
-    const now = performance.now();
-    return new Set([...waiting].filter(([, { retryAt }]) => retryAt > now).map(([partition]) => partition));
-  }
-
-  /** `aside` collects the partitions whose further events must not be tried in this round. */
-  async function process(slices: readonly Slice[], aside: Set<number>): Promise<void> {
+  async function process(slices: readonly Slice[]): Promise<void> {
     try {
       await commitBatch(slices);
-      for (const { partition } of slices) waiting.delete(partition);
     } catch (error) {
       if (error instanceof FencedError) {
         log.error(
@@ -98,62 +94,56 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         log.warn({ group, err: error }, 'read behind the cursors: the batch was undone and is read again');
         return;
       }
-      if (isTransient(error)) throw error;
+      if (classify(error) === 'later') throw error;
       const parts = divide(slices);
-      if (parts === undefined) {
-        const slice = slices[0] as Slice;
-        aside.add(slice.partition);
-        return wait(slice, error);
-      }
-      for (const part of parts) {
-        const open = part.filter(({ partition }) => !aside.has(partition));
-        if (open.length > 0) await process(open, aside);
-      }
+      if (parts === undefined) return retries.fail(slices[0] as Slice, error);
+      for (const part of parts) await process(part);
     }
   }
 
   async function commitBatch(slices: readonly Slice[]): Promise<void> {
     const startedAt = performance.now();
     const events = slices.flatMap((slice) => slice.events);
+    const mayHold = await retries.mayHold(slices);
     let applied = 0;
+    let heldBack = 0;
     await db.transaction(async (tx) => {
-      const [, fresh] = await Promise.all([subscription.settle(tx, slices), once(tx, { group, events })]);
-      for (const { event } of fresh) assertContract(event.type, event.data);
-      applied = fresh.length;
-      if (fresh.length > 0) await options.apply(tx, fresh);
+      if (!mayHold) {
+        // All three travel together.
+        const [, fresh] = await Promise.all([subscription.settle(tx, slices), once(tx, { group, events })]);
+        applied = fresh.length;
+        await applyFresh(tx, fresh);
+      } else {
+        const [, held] = await Promise.all([
+          subscription.settle(tx, slices),
+          holdBack(tx, { group, events }),
+        ]);
+        const free = events.filter(({ event }) => !held.has(event.id));
+        heldBack = held.size;
+        const fresh = await once(tx, { group, events: free });
+        applied = fresh.length;
+        await applyFresh(tx, fresh);
+      }
       reached('before-commit');
     });
     reached('after-commit');
     const seconds = (performance.now() - startedAt) / 1_000;
-    metrics.consumed(group, { events: applied, duplicates: events.length - applied, seconds });
+    metrics.consumed(group, { events: applied, duplicates: events.length - heldBack - applied, seconds });
+  }
+
+  async function applyIn(tx: Transaction, events: readonly Received[]): Promise<void> {
+    await applyFresh(tx, await once(tx, { group, events }));
+  }
+
+  async function applyFresh(tx: Transaction, fresh: readonly Received[]): Promise<void> {
+    for (const { event } of fresh) assertContract(event.type, event.data);
+    if (fresh.length > 0) await options.apply(tx, fresh);
   }
 
   function assertContract(type: string, data: unknown): void {
     const contract = catalogue.find(type);
     if (contract === undefined) throw new Error(`no contract for ${type}`);
     assertData(contract, data);
-  }
-
-  /** The partition waits for its first event, which could not be applied. */
-  function wait(slice: Slice, error: unknown): void {
-    const attempts = (waiting.get(slice.partition)?.attempts ?? 0) + 1;
-    const delayMs = backoffMs({ attempt: attempts, ...RETRY });
-    waiting.set(slice.partition, { attempts, retryAt: performance.now() + delayMs });
-    metrics.retried(group);
-    const event = slice.events[0]?.event;
-    log.error(
-      {
-        err: error,
-        group,
-        partition: slice.partition,
-        correlation_id: event?.correlationid,
-        event_id: event?.id,
-        event_type: event?.type,
-        attempts,
-        delay_ms: delayMs,
-      },
-      'an event could not be applied; its partition waits for it',
-    );
   }
 
   const loop = createLoop({

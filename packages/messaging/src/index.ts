@@ -7,6 +7,17 @@ export { createPostgresBus, type PostgresBusOptions } from './bus/postgres.ts';
 export type { Bus, Received, Slice, Subscription } from './bus.ts';
 export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
 export { type CrashPoint, reached } from './crash-points.ts';
+export {
+  type DeadLetter,
+  type DeadLetterClass,
+  type DeadLetterFilter,
+  type DeadLetterStatus,
+  discard,
+  findDeadLetter,
+  listDeadLetters,
+  redrive,
+} from './dead-letter.ts';
+export { classify, ParkError } from './errors.ts';
 export { once } from './inbox.ts';
 export { FencedError } from './lease.ts';
 export type { Log } from './log.ts';
@@ -15,6 +26,7 @@ export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts
 export { appendCte, createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
 export { partitionOf, readPartitionCount } from './partition.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
+export { RETRY_POLICY, type RetryPolicy } from './retries.ts';
 export { createWake, type Wake } from './wake.ts';
 
 /** The tables of this package; run them before those of any service. */

@@ -9,6 +9,7 @@ export interface MessagingMetrics {
   leaseLost(scope: string, partitions: number): void;
   consumed(group: string, batch: { events: number; duplicates: number; seconds: number }): void;
   retried(group: string): void;
+  deadLettered(group: string, deadLetterClass: string): void;
 }
 
 export const noMetrics: MessagingMetrics = {
@@ -18,6 +19,7 @@ export const noMetrics: MessagingMetrics = {
   leaseLost() {},
   consumed() {},
   retried() {},
+  deadLettered() {},
 };
 
 /** `topics` are shown from the start, at zero: a dashboard must tell "none yet" from "nobody counts". */
@@ -76,6 +78,12 @@ export function messagingMetrics(
     labelNames: ['group'],
     registers,
   });
+  const dead = new Counter({
+    name: 'dlq_messages_total',
+    help: 'Events that a consumer group has given up, by class',
+    labelNames: ['group', 'class'],
+    registers,
+  });
   return {
     published: (topic, count) => published.inc({ topic }, count),
     publishLatency: (topic, seconds) => {
@@ -90,5 +98,6 @@ export function messagingMetrics(
       duplicates.inc({ group }, batch.duplicates);
     },
     retried: (group) => retries.inc({ group }),
+    deadLettered: (group, name) => dead.inc({ group, class: name }),
   };
 }

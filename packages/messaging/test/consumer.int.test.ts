@@ -1,109 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { event } from '@surefire/events';
-import { type Database, SET_BASED } from '@surefire/postgres';
-import {
-  type Consumer,
-  type ConsumerOptions,
-  createConsumer,
-  createOutbox,
-  createPostgresBus,
-  createRelay,
-  createWake,
-} from '../src/index.ts';
-import {
-  eventually,
-  Happened,
-  happened,
-  Ignored,
-  messagingDatabase,
-  scalar,
-  testCatalogue,
-  testLog,
-} from './support.ts';
-
-const outbox = createOutbox({ catalogue: testCatalogue, source: '/surefire/test', partitions: 16 });
-
-/** A platform in small: a relay, and consumers that write what they apply into a table of the test. */
-async function platform() {
-  const database = await messagingDatabase();
-  const { db } = database;
-  await db.query('create table applied (consumer text, key text, n int, at bigserial)');
-  const log = testLog();
-  const busWake = createWake();
-  const outboxWake = createWake();
-  const relay = createRelay({
-    db: database.connect(SET_BASED),
-    log,
-    wake: outboxWake,
-    onPublished: () => busWake.notify(),
-    pauseMaxMs: 20,
-  });
-  await relay.start();
-  const consumers: Consumer[] = [];
-
-  return {
-    db,
-    log,
-    connect: database.connect,
-    append: async (key: string, ...numbers: number[]) => {
-      await db.transaction((tx) =>
-        outbox.append(
-          tx,
-          numbers.map((n) => happened(key, n)),
-        ),
-      ); // one transaction
-      outboxWake.notify();
-    },
-    consumer(group: string, options: Partial<ConsumerOptions> = {}): Consumer {
-      const consumer = createConsumer({
-        db: database.connect(),
-        bus: createPostgresBus({
-          db: database.connect(SET_BASED),
-          catalogue: testCatalogue,
-          log,
-          leaseTtlMs: 400,
-        }),
-        catalogue: testCatalogue,
-        group,
-        contracts: [Happened],
-        log,
-        wake: busWake,
-        pauseMaxMs: 20,
-        apply: async (tx, received) => {
-          await tx.query(
-            `insert into applied (consumer, key, n)
-             select $1, key, n from unnest($2::text[], $3::int[]) taken (key, n)`,
-            [
-              group,
-              received.map(({ event: each }) => (each.data as { key: string }).key),
-              received.map(({ event: each }) => (each.data as { n: number }).n),
-            ],
-          );
-        },
-        ...options,
-      });
-      consumers.push(consumer);
-      return consumer;
-    },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(consumers.map((consumer) => consumer.stop()));
-      await relay.stop();
-      await database[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function applied(db: Database, group: string, key: string): Promise<number[]> {
-  const { rows } = await db.query<{ n: number }>(
-    'select n from applied where consumer = $1 and key = $2 order by at',
-    [group, key],
-  );
-  return rows.map((row) => row.n);
-}
-
-const count = (db: Database, group: string) =>
-  scalar(db, 'select count(*) from applied where consumer = $1', [group]);
+import { applied, count, outbox, platform } from './small-platform.ts';
+import { eventually, happened, Ignored, scalar } from './support.ts';
 
 describe('a consumer group', () => {
   it('applies every event once, in order per key, and remembers each in its inbox', async () => {
@@ -151,7 +50,7 @@ describe('a consumer group', () => {
     assert.deepEqual(await applied(small.db, 'books', 'a'), [2]);
   });
 
-  it('does all of a batch or nothing: effect, inbox, cursor and follow-up events share one fate', async () => {
+  it('does all of a batch or nothing: effect, inbox and follow-up events share one fate', async () => {
     await using small = await platform();
     let fail = true;
     const consumer = small.consumer('books', {
@@ -165,21 +64,21 @@ describe('a consumer group', () => {
     await consumer.start();
     await small.append('a', 1);
     await eventually('it has failed', () =>
-      small.log.lines.some((line) => line.message.includes('could not be applied')),
+      small.log.lines.some((line) => line.message.includes('failed and waits')),
     );
     assert.equal(await count(small.db, 'books'), '0');
     assert.equal(await scalar(small.db, 'select count(*) from processed_events'), '0');
-    assert.equal(await scalar(small.db, 'select max(position) from consumer_cursor'), '0');
     assert.equal(await scalar(small.db, `select count(*) from event_outbox where key = 'follow-up'`), '0');
     fail = false;
     await eventually('it has succeeded', async () => (await count(small.db, 'books')) === '1');
     assert.equal(await scalar(small.db, `select count(*) from event_outbox where key = 'follow-up'`), '1');
   });
 
-  it('isolates an event that fails by itself: its partition waits in order, all others go on', async () => {
+  it('lets an event that fails wait with its key, in order, while every other key goes on', async () => {
     await using small = await platform();
     let poisoned = true;
     const consumer = small.consumer('books', {
+      retry: { baseMs: 10, capMs: 50, attemptsMax: 1_000 },
       apply: async (tx, received) => {
         for (const { event: each } of received) {
           const { key, n } = each.data as { key: string; n: number };
@@ -192,26 +91,15 @@ describe('a consumer group', () => {
     const others = Array.from({ length: 50 }, (_, index) => `good-${index}`);
     await Promise.all(others.map((key) => small.append(key, 1, 2, 3)));
     await consumer.start();
-    const neighbours = await scalar(
-      small.db,
-      `
-      select count(*) from event_outbox
-       where partition <> (select partition from event_outbox where key = 'bad' limit 1)`,
-    );
-    await eventually('all other partitions are done', async () => {
-      const done = await scalar(
-        small.db,
-        `
-        select count(*) from applied
-         where key in (select key from event_outbox
-                        where partition <> (select partition from event_outbox where key = 'bad' limit 1))`,
-      );
-      return done === neighbours;
-    });
+    await eventually('all other keys are done', async () => (await count(small.db, 'books')) === '151');
+    await small.append('bad', 4);
+    await small.append('good-0', 4);
+    await eventually('the others still go on', async () => (await count(small.db, 'books')) === '152');
     assert.deepEqual(await applied(small.db, 'books', 'bad'), [1]);
     poisoned = false;
-    await eventually('everything is done', async () => (await count(small.db, 'books')) === '153');
-    assert.deepEqual(await applied(small.db, 'books', 'bad'), [1, 2, 3]);
+    await eventually('everything is done', async () => (await count(small.db, 'books')) === '155');
+    assert.deepEqual(await applied(small.db, 'books', 'bad'), [1, 2, 3, 4]);
+    assert.equal(await scalar(small.db, 'select count(*) from waiting_events'), '0');
   });
 
   it('does not apply again what its inbox holds, even when its cursors are set back', async () => {
@@ -224,6 +112,7 @@ describe('a consumer group', () => {
         publishFailed() {},
         leaseLost() {},
         retried() {},
+        deadLettered() {},
         consumed: (_group, batch) => void duplicates.push(batch.duplicates),
       },
     });

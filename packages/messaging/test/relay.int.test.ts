@@ -346,6 +346,7 @@ describe('relays side by side', () => {
         publishFailed() {},
         consumed() {},
         retried() {},
+        deadLettered() {},
         leaseLost: (_scope, partitions) => void lost.push(partitions),
       },
     });

@@ -4,7 +4,7 @@
  * relay moves `last_position` in the statement that gives the positions, so whoever sees the number sees the rows.
  */
 import { type Catalogue, type CriticalContract, formatSequence } from '@surefire/events';
-import type { Database, Statement } from '@surefire/postgres';
+import type { Database, Statement, Transaction } from '@surefire/postgres';
 import { type Bus, type Received, type Slice, StaleSliceError, type Subscription } from '../bus.ts';
 import { createLeases, FencedError } from '../lease.ts';
 import type { Log } from '../log.ts';
@@ -83,6 +83,16 @@ const read: Statement = {
      order by stretch.topic, stretch.partition, event.position`,
 };
 
+const recall: Statement = {
+  name: 'bus_recall',
+  text: `
+    select event.id, event.topic, event.partition, event.key, event.aggregate_id, event.event_type, event.payload,
+           event.headers, event.position, event.created_at
+      from unnest($1::uuid[]) with ordinality asked (id, place)
+      join event_outbox event on event.id = asked.id
+     order by asked.place`,
+};
+
 const fence: Statement = {
   name: 'bus_fence',
   text: `
@@ -133,6 +143,19 @@ function subscribe(
     onLost: (partitions) => metrics.leaseLost(group, partitions.length),
   });
 
+  async function assertOwned(tx: Transaction, owned: readonly (readonly [number, bigint])[]): Promise<void> {
+    const { rows } = await tx.query<{ partition: number }>(fence, [
+      group,
+      owned.map(([partition]) => partition),
+      owned.map(([, epoch]) => epoch),
+    ]);
+    const stillOurs = new Set(rows.map((row) => row.partition));
+    const fenced = owned.map(([partition]) => partition).filter((partition) => !stillOurs.has(partition));
+    if (fenced.length === 0) return;
+    leases.forget(fenced);
+    throw new FencedError(group, fenced);
+  }
+
   return {
     async start() {
       await db.query(register, [group, topics]);
@@ -143,31 +166,34 @@ function subscribe(
       return leases.holding().partitions;
     },
 
-    async fetch({ eventsMax, except }) {
+    async fetch({ eventsMax }) {
       await leases.releaseSurplus();
       const { partitions, epochs } = leases.holding();
-      const open = partitions.map((partition, index) => ({ partition, epoch: epochs[index] as bigint }));
-      const wanted = except.size === 0 ? open : open.filter(({ partition }) => !except.has(partition));
-      if (wanted.length === 0) return [];
-      const { rows } = await db.query<LogRow>(read, [
-        group,
-        wanted.map(({ partition }) => partition),
-        wanted.map(({ epoch }) => epoch),
-        types,
-        eventsMax,
-      ]);
+      if (partitions.length === 0) return [];
+      const { rows } = await db.query<LogRow>(read, [group, partitions, epochs, types, eventsMax]);
       return slices(rows);
+    },
+
+    async recall(ids) {
+      const { rows } = await db.query<LogRow & { id: string }>(recall, [ids]);
+      return rows.map((row) => received(row, row.id));
+    },
+
+    fence(tx, partitions) {
+      const { partitions: held, epochs } = leases.holding();
+      const epochOf = new Map(held.map((partition, index) => [partition, epochs[index] as bigint]));
+      // Epochs begin at 1, so a partition that is not held is fenced.
+      return assertOwned(
+        tx,
+        partitions.map((partition) => [partition, epochOf.get(partition) ?? 0n]),
+      );
     },
 
     async settle(tx, settled) {
       const owned = [...new Map(settled.map((slice) => [slice.partition, slice.epoch]))];
-      // Both statements travel together; the order in which they execute is the order here.
-      const [held, moved] = await Promise.all([
-        tx.query<{ partition: number }>(fence, [
-          group,
-          owned.map(([partition]) => partition),
-          owned.map(([, epoch]) => epoch),
-        ]),
+      // Both travel together; they execute in this order.
+      const [, moved] = await Promise.all([
+        assertOwned(tx, owned),
         tx.query(advance, [
           group,
           settled.map((slice) => slice.topic),
@@ -176,12 +202,6 @@ function subscribe(
           settled.map((slice) => slice.upTo),
         ]),
       ]);
-      const stillOurs = new Set(held.rows.map((row) => row.partition));
-      const fenced = owned.map(([partition]) => partition).filter((partition) => !stillOurs.has(partition));
-      if (fenced.length > 0) {
-        leases.forget(fenced);
-        throw new FencedError(group, fenced);
-      }
       if (moved.rowCount !== settled.length) {
         throw new StaleSliceError(group, settled.length - moved.rowCount);
       }
