@@ -45,17 +45,21 @@ async function assertBooks(db: Database): Promise<void> {
     'operations not settled': `select count(*) from operations where status <> 'completed'`,
     'events not published': `select count(*) from event_outbox where status <> 'PUBLISHED'`,
     'operations without exactly one event of each kind': `
-      select count(*) from operations where (
-        select array_agg(split_part(event_type, '.', 3) order by event_type) from event_outbox
-         where payload->>'operation_id' = operations.id::text
-      ) is distinct from array['deposit_completed', 'deposit_requested', 'funds_deposited']`,
+      select count(*) from operations left join (
+        select payload->>'operation_id' as id, array_agg(split_part(event_type, '.', 3) order by event_type) as kinds
+          from event_outbox where payload ? 'operation_id' group by 1
+      ) told on told.id = operations.id::text
+       where kinds is distinct from array['deposit_completed', 'deposit_requested', 'funds_deposited']`,
     'operations without exactly two entries that sum to zero': `
-      select count(*) from operations where (
-        select (count(*), sum(amount)) from ledger_entries where transaction_id = operations.id
-      ) is distinct from (2::bigint, 0::numeric)`,
+      select count(*) from operations left join (
+        select transaction_id, count(*) as entries, sum(amount) as sum from ledger_entries group by 1
+      ) posted on posted.transaction_id = operations.id
+       where (entries, sum) is distinct from (2::bigint, 0::numeric)`,
     'accounts that differ from their entries': `
-      select count(*) from accounts where (balance, version) is distinct from (
-        select (coalesce(sum(amount), 0)::bigint, count(*)) from ledger_entries where account_id = accounts.id)`,
+      select count(*) from accounts left join (
+        select account_id, count(*) as entries, sum(amount)::bigint as sum from ledger_entries group by 1
+      ) posted on posted.account_id = accounts.id
+       where (balance, version) is distinct from (coalesce(sum, 0), coalesce(entries, 0))`,
     'inbox rows more or less than requests': `
       select (select count(*) from processed_events) - (select count(*) from operations)`,
   };
