@@ -1,7 +1,11 @@
 /** What a person reads when everything runs: where it is, with which key, and what to try first. */
+import type { DevelopmentKey } from '@surefire/service';
 
-export function banner(facts: { url: string; key: string; keyFile: string | undefined }): string {
-  const { url, key, keyFile } = facts;
+export const ISSUE_ANOTHER = 'npx surefire keys issue --role operator --principal YOU';
+
+export function banner({ url, development }: { url: string; development: DevelopmentKey }): string {
+  const { key, file, revoked } = development;
+  const kept = file === undefined ? '' : `   (kept in ${file})`;
   return [
     '',
     '  Surefire is running.',
@@ -9,11 +13,11 @@ export function banner(facts: { url: string; key: string; keyFile: string | unde
     `  API        ${url}`,
     `  Reference  ${url}/docs`,
     `  Metrics    ${url}/metrics`,
-    `  API key    ${key}${keyFile === undefined ? '' : `   (kept in ${keyFile})`}`,
+    `  API key    ${revoked ? `revoked; issue one with \`${ISSUE_ANOTHER}\`` : `${key}${kept}`}`,
     '',
     '  Open an account, deposit 100.00 into it, and see it settled:',
     '',
-    `    export KEY=${key}`,
+    `    export KEY=${revoked ? `$(${ISSUE_ANOTHER})` : key}`,
     `    ID=$(curl -s ${url}/accounts -H "X-API-Key: $KEY" -H 'Content-Type: application/json' \\`,
     `      -d '{"owner":"alice"}' | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')`,
     `    curl -s ${url}/accounts/$ID/deposit -H "X-API-Key: $KEY" -H 'Idempotency-Key: first' \\`,

@@ -1,5 +1,5 @@
 /** The environment as the program sees it. No other file of the program reads it. */
-import { type Config, ConfigError, readConfig } from '@surefire/service';
+import { type Config, ConfigError, readConfig } from '@surefire/service/config';
 
 /**
  * The configuration of this process; `roles`, when given, outrank `SUREFIRE_ROLES`.

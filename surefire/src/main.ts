@@ -1,6 +1,7 @@
 /** The command line. Each command's code is loaded when it runs, so that `--help` is instant. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
+import { addKeyCommands } from './keys/commands.ts';
 import { addLoadOptions, type LoadOptions } from './load/options.ts';
 import { say } from './terminal.ts';
 import { VERSION } from './version.ts';
@@ -11,6 +12,7 @@ Examples:
   $ npx surefire run api                              one role, on SUREFIRE_DATABASE_URL
   $ npx surefire run relay banking                    two roles in one process
   $ npx surefire load deposits --count 10000          10,000 deposits over HTTP, then the proof
+  $ npx surefire keys issue --role customer --principal alice
   $ npx surefire doctor                               what is well, what is not, and what to do
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 unhealthy, 130 interrupted.`;
@@ -100,6 +102,8 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
       onEnd(await examine(chosen));
     });
 
+  addKeyCommands(program, onEnd);
+
   const load = program.command('load').description('drive the running platform over HTTP');
   const deposits = load
     .command('deposits')
@@ -131,7 +135,7 @@ function asksForHelp(args: readonly string[]): boolean {
 }
 
 async function settingsText(): Promise<string> {
-  const { describeSettings } = await import('@surefire/service');
+  const { describeSettings } = await import('@surefire/service/config');
   return describeSettings().replace(/^(?=.)/gm, '  ');
 }
 

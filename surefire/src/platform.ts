@@ -30,7 +30,7 @@ import {
   type Metrics,
   runComponents,
 } from '@surefire/service';
-import { banner } from './banner.ts';
+import { banner, ISSUE_ANOTHER } from './banner.ts';
 import { watchOutbox } from './gauges.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -81,6 +81,9 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   const development = serves
     ? await ensureDevelopmentKey(operations, { dataDir: config.dataDir, configured: config.apiKey })
     : undefined;
+  if (development?.revoked) {
+    log.warn({ remedy: ISSUE_ANOTHER }, 'the development key is revoked');
+  }
 
   const health = createHealth({ onFailure: (check, err) => log.warn({ check, err }, 'not ready') });
   health.add('database', () => operations.query('select 1'));
@@ -158,7 +161,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     onReady() {
       log.info({ url, roles }, 'ready');
       if (command === 'up' && development !== undefined) {
-        say(banner({ url, key: development.key, keyFile: development.file }));
+        say(banner({ url, development }));
       }
     },
     onDraining: () => health.markDraining(),

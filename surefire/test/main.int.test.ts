@@ -1,37 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { connect } from '@surefire/postgres';
 import { testDatabase } from '@surefire/postgres/testing';
-
-const MAIN = join(import.meta.dirname, '../src/main.ts');
-
-type Ended = { code: number; stdout: string; stderr: string };
-
-/** Runs the program in an environment of nothing but `variables` and an empty data folder. */
-async function surefire(args: string, variables: Record<string, string> = {}): Promise<Ended> {
-  const folder = await mkdtemp(join(tmpdir(), 'surefire-main-'));
-  const env = { SUREFIRE_DATA_DIR: join(folder, 'data'), SUREFIRE_HTTP_PORT: '1', ...variables };
-  try {
-    return await new Promise<Ended>((resolve) => {
-      execFile(
-        process.execPath,
-        [MAIN, ...args.split(' ').filter(Boolean)],
-        { env },
-        (error, stdout, stderr) => {
-          assert.equal(existsSync(join(folder, 'data')), false, 'a command that only looks leaves no trace');
-          resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-        },
-      );
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
+import { surefire } from './run-program.ts';
 
 void describe('the command line', () => {
   const table: [string, Record<string, string>, number, RegExp][] = [
@@ -66,6 +37,7 @@ void describe('the command line', () => {
       'migrate',
       'database',
       'doctor',
+      'keys',
       'load',
       'Examples:',
       'SUREFIRE_DATABASE_URL',
@@ -74,6 +46,16 @@ void describe('the command line', () => {
       assert.ok(stdout.includes(part), part);
     }
     assert.match((await surefire('--version')).stdout, /^surefire \d+\.\d+\.\d+ \(Node \d+/);
+  });
+
+  void it('explains itself without loading the server', async () => {
+    const reports = `import { registerHooks } from 'node:module';
+      registerHooks({ load: (url, context, next) => (console.error(url), next(url, context)) });`;
+    const options = `--import=data:text/javascript,${encodeURIComponent(reports)}`;
+    const { stdout, stderr } = await surefire('--help', { NODE_OPTIONS: options });
+    assert.match(stdout, /SUREFIRE_HTTP_PORT/);
+    assert.match(stderr, /commander/);
+    assert.doesNotMatch(stderr, /fastify|pino|node_modules\/pg\//);
   });
 
   void it('shows the stack when debugging', async () => {

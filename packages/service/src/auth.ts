@@ -8,19 +8,22 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { createKeyCache } from './auth/cache.ts';
 import { isMistyped } from './auth/format.ts';
+import { EVERY_SCOPE, type PrincipalRole, type Scope } from './auth/scopes.ts';
 import { Problem } from './problem.ts';
 
 export {
   createKeyFinder,
+  type DevelopmentKey,
   ensureDevelopmentKey,
   type IssuedKey,
   issueKey,
+  type KeyRecord,
   type KeyRequest,
+  listKeys,
   revokeKey,
   type Sql,
 } from './auth/keys.ts';
-
-export type PrincipalRole = 'operator' | 'customer';
+export * from './auth/scopes.ts';
 
 /** The one a request acts for. An operator sees all; a customer only what belongs to `id`. */
 export type Principal = {
@@ -84,8 +87,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
 }
 
 /** @throws Problem `forbidden` unless the principal holds the scope. */
-export function requireScope(principal: Principal, scope: string): void {
-  if (principal.scopes.includes(scope) || principal.scopes.includes('*')) return;
+export function requireScope(principal: Principal, scope: Scope): void {
+  if (principal.scopes.includes(scope) || principal.scopes.includes(EVERY_SCOPE)) return;
   throw new Problem('forbidden', `The key lacks the scope ${scope}.`);
 }
 

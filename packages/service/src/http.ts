@@ -20,7 +20,7 @@ import fastify, {
   LogController,
   type RawServerDefault,
 } from 'fastify';
-import type { Authenticate, Principal } from './auth.ts';
+import type { Authenticate, Principal, Scope } from './auth.ts';
 import type { Health } from './health.ts';
 import { createAdmission, setCommonHeaders } from './http/admission.ts';
 import { type AllowedMethods, createAllowedMethods } from './http/allowed-methods.ts';
@@ -65,8 +65,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route needs no key. */
     public?: boolean;
-    /** The scope its caller must hold, e.g. `money:write`. */
-    scope?: string;
+    /** The scope its caller must hold. */
+    scope?: Scope;
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUIDv7 } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import {
   createKeyFinder,
   ensureDevelopmentKey,
   issueKey,
+  listKeys,
   revokeKey,
   serviceMigrations,
 } from '../src/index.ts';
@@ -52,8 +54,9 @@ test('a revoked key is refused, and can be revoked only once', async () => {
   const { id, key } = await issueKey(s.db, ALICE);
   const authenticate = createAuthenticator({ findKey: createKeyFinder(s.db), rememberMs: 0 });
   await authenticate({ 'x-api-key': key });
-  assert.equal(await revokeKey(s.db, id), true);
-  assert.equal(await revokeKey(s.db, id), false);
+  assert.equal(await revokeKey(s.db, id), 'revoked');
+  assert.equal(await revokeKey(s.db, id), 'revoked-before');
+  assert.equal(await revokeKey(s.db, randomUUIDv7()), 'unknown');
   await assert.rejects(async () => authenticate({ 'x-api-key': key }), { slug: 'unauthenticated' });
 });
 
@@ -90,21 +93,67 @@ test('a configured development key may be any plain text, and touches no file', 
   const configured = 'local-development-key';
   assert.deepEqual(await ensureDevelopmentKey(s.db, { dataDir: '/nonexistent', configured }), {
     key: configured,
+    revoked: false,
   });
   const authenticate = createAuthenticator({ findKey: createKeyFinder(s.db) });
   assert.equal((await authenticate({ authorization: `Bearer ${configured}` })).role, 'operator');
 });
 
-test('a mistyped, a revoked and a damaged development key are reported', async () => {
+test('a mistyped and a damaged development key are reported', async () => {
   await using s = await scene();
   const { key } = await issueKey(s.db, { name: 'x', role: 'operator', principalId: 'x' });
   const mistyped = key.replace(/.$/, (last) => (last === 'x' ? 'y' : 'x'));
   await assert.rejects(ensureDevelopmentKey(s.db, { ...s, configured: mistyped }), /checksum is wrong/);
   const { file = '' } = await ensureDevelopmentKey(s.db, s);
-  await s.db.query('update api_keys set revoked_at = now()');
-  await assert.rejects(ensureDevelopmentKey(s.db, s), /was revoked; delete .*api-key to have a new one made/);
   await writeFile(file, '');
   await assert.rejects(ensureDevelopmentKey(s.db, s), /holds no valid key/);
+});
+
+test('a revoked development key stays revoked, and whoever asks for it is told', async () => {
+  await using s = await scene();
+  const { key } = await ensureDevelopmentKey(s.db, s);
+  await revokeKey(s.db, (await listKeys(s.db, { limit: 1 }))[0]?.id ?? '');
+  const again = await ensureDevelopmentKey(s.db, s);
+  assert.deepEqual([again.key, again.revoked], [key, true]);
+  const authenticate = createAuthenticator({ findKey: createKeyFinder(s.db) });
+  await assert.rejects(async () => authenticate({ 'x-api-key': key }), { slug: 'unauthenticated' });
+});
+
+test('another development key leaves the former one valid, and both are listed to be revoked', async () => {
+  await using s = await scene();
+  const kept = await ensureDevelopmentKey(s.db, s);
+  await ensureDevelopmentKey(s.db, { ...s, configured: 'another-development-key' });
+  const keys = await listKeys(s.db, { limit: 10 });
+  assert.deepEqual(
+    keys.map(({ name, prefix, revoked_at }) => [name, prefix, revoked_at]),
+    [
+      ['development', 'anot…', null],
+      ['development', kept.key.slice(0, 11), null],
+    ],
+  );
+  const authenticate = createAuthenticator({ findKey: createKeyFinder(s.db) });
+  assert.equal((await authenticate({ 'x-api-key': kept.key })).role, 'operator');
+});
+
+test('a list of keys is newest first, no longer than asked for, and holds no hash', async () => {
+  await using s = await scene();
+  for (const name of ['first', 'second', 'third']) await issueKey(s.db, { ...ALICE, name });
+  const keys = await listKeys(s.db, { limit: 2 });
+  assert.deepEqual(
+    keys.map(({ name }) => name),
+    ['third', 'second'],
+  );
+  assert.deepEqual(Object.keys(keys[0] ?? {}), [
+    'id',
+    'prefix',
+    'name',
+    'role',
+    'principal_id',
+    'scopes',
+    'created_at',
+    'expires_at',
+    'revoked_at',
+  ]);
 });
 
 test('the table refuses what is no key', async () => {

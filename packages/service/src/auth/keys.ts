@@ -2,8 +2,9 @@
 import { hash, randomUUIDv7 } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { KeyRow, PrincipalRole } from '../auth.ts';
+import type { KeyRow } from '../auth.ts';
 import { generateKey, isMistyped, prefixOf } from './format.ts';
+import { DEFAULT_SCOPES, type KeyScope, type PrincipalRole } from './scopes.ts';
 
 /** As much of a database as is needed here. */
 export interface Sql {
@@ -18,8 +19,8 @@ export type KeyRequest = {
   role: PrincipalRole;
   /** The principal that requests with this key act for. */
   principalId: string;
-  /** Default: `*` for an operator, and for a customer what customers need. */
-  scopes?: readonly string[];
+  /** Default: `DEFAULT_SCOPES` of the role. */
+  scopes?: readonly KeyScope[];
   /** The word after `sk_`. Default `live`. */
   environment?: string;
   expiresAt?: Date;
@@ -28,7 +29,18 @@ export type KeyRequest = {
 /** `key` is shown this once and stored nowhere. */
 export type IssuedKey = { id: string; key: string; prefix: string };
 
-const CUSTOMER_SCOPES = ['accounts:read', 'accounts:write', 'money:write', 'operations:read'];
+/** What may be known of a key. The hash stays in the table. */
+export type KeyRecord = {
+  id: string;
+  prefix: string;
+  name: string;
+  role: PrincipalRole;
+  principal_id: string;
+  scopes: string[];
+  created_at: Date;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+};
 
 export async function issueKey(sql: Sql, request: KeyRequest): Promise<IssuedKey> {
   const key = generateKey(request.environment ?? 'live');
@@ -36,16 +48,34 @@ export async function issueKey(sql: Sql, request: KeyRequest): Promise<IssuedKey
   return { id, key, prefix: prefixOf(key) };
 }
 
-/** False when there is no such key, or it was revoked before. */
-export async function revokeKey(sql: Sql, id: string): Promise<boolean> {
-  const { rowCount } = await sql.query(
-    `update api_keys
-        set revoked_at = now()
-      where id = $1
-        and revoked_at is null`,
+/** Keys of every state, newest first. */
+export async function listKeys(sql: Sql, page: { limit: number }): Promise<KeyRecord[]> {
+  const { rows } = await sql.query<KeyRecord>(
+    `select id, prefix, name, role, principal_id, scopes, created_at, expires_at, revoked_at
+       from api_keys
+      order by created_at desc, id desc
+      limit $1`,
+    [page.limit],
+  );
+  return rows;
+}
+
+/** It works for `REVOKED_WITHIN_MS` more. A key that was revoked before keeps the time at which it was. */
+export async function revokeKey(sql: Sql, id: string): Promise<'revoked' | 'revoked-before' | 'unknown'> {
+  const { rows } = await sql.query<{ revoked: boolean; known: boolean }>(
+    `with revoked as (
+       update api_keys
+          set revoked_at = now()
+        where id = $1
+          and revoked_at is null
+       returning id
+     )
+     select exists (select from revoked) as revoked,
+            exists (select from api_keys where id = $1) as known`,
     [id],
   );
-  return rowCount === 1;
+  const { revoked, known } = rows[0] as { revoked: boolean; known: boolean };
+  return revoked ? 'revoked' : known ? 'revoked-before' : 'unknown';
 }
 
 /** The lookup that `createAuthenticator` asks for. */
@@ -65,15 +95,24 @@ export function createKeyFinder(sql: Sql): (sha256: Buffer) => Promise<KeyRow | 
 
 const DEVELOPMENT_KEY: KeyRequest = { name: 'development', role: 'operator', principalId: 'development' };
 
+export type DevelopmentKey = {
+  key: string;
+  /** Where it is kept. Absent when it is configured. */
+  file?: string;
+  /** Somebody revoked it, so it opens nothing, and nothing here makes it valid again. */
+  revoked: boolean;
+};
+
 /**
- * Makes sure that an operator's key for development works: the configured one, else the one in
+ * Makes sure that there is an operator's key for development: the configured one, else the one in
  * `<dataDir>/api-key` (mode 600), which is made at the first call. Any number of processes may call this at once.
- * @throws Error when the configured key is mistyped, or the key has been revoked.
+ * Each key has a row of its own, named `development`: a key that is no longer used stays valid until it is revoked.
+ * @throws Error when the configured key is mistyped, or the file holds none.
  */
 export async function ensureDevelopmentKey(
   sql: Sql,
   options: { dataDir: string; configured?: string | undefined },
-): Promise<{ key: string; file?: string }> {
+): Promise<DevelopmentKey> {
   const { configured, dataDir } = options;
   if (configured !== undefined && isMistyped(configured)) {
     throw new Error(
@@ -84,12 +123,8 @@ export async function ensureDevelopmentKey(
   const key = configured ?? (await keptKey(file));
   await insertKey(sql, key, DEVELOPMENT_KEY);
   const row = await createKeyFinder(sql)(hash('sha256', key, 'buffer'));
-  if (row === undefined || row.revoked_at_ms !== null) {
-    const remedy =
-      configured === undefined ? `delete ${file} to have a new one made` : 'configure another one';
-    throw new Error(`the development key was revoked; ${remedy}`);
-  }
-  return configured === undefined ? { key, file } : { key };
+  const revoked = row === undefined || row.revoked_at_ms !== null;
+  return configured === undefined ? { key, file, revoked } : { key, revoked };
 }
 
 /** The key in the file; if there is no file yet, a new key, under a name that exists only with its contents. */
@@ -127,7 +162,7 @@ async function readKey(file: string): Promise<string | undefined> {
 /** Stores the key's hash, once. Returns the id of the row made, which is of no use if there was one. */
 async function insertKey(sql: Sql, key: string, request: KeyRequest): Promise<string> {
   const id = randomUUIDv7();
-  const scopes = request.scopes ?? (request.role === 'operator' ? ['*'] : CUSTOMER_SCOPES);
+  const scopes = request.scopes ?? DEFAULT_SCOPES[request.role];
   await sql.query(
     `insert into api_keys (id, name, prefix, hash, role, principal_id, scopes, expires_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8)
