@@ -134,14 +134,16 @@ The same routes are in \`/openapi.json\` (OpenAPI 3.1), and as pages under \`/do
 - **Key.** \`X-API-Key: …\` or \`Authorization: Bearer …\`. A route names the scope its caller needs. Something that
   belongs to somebody else answers 404.
 - **Idempotency-Key.** Required where money moves: as a header, or as \`idempotency_key\` in the body. 1 to 255
-  printable ASCII characters without quotes and backslashes. Unique per account, for ever. The same request again
-  answers the first operation's present state with \`Idempotent-Replayed: true\`. Another request with the key answers
-  422 \`idempotency-key-reused\`; leaving out \`currency\` and giving it are two different requests.
+  printable ASCII characters without quotes and backslashes; spaces only inside. Unique per account, for ever. The
+  same request again answers the first operation's present state with \`Idempotent-Replayed: true\`. Another request
+  with the key answers 422 \`idempotency-key-reused\`; leaving out \`currency\` and giving it are two different requests.
 - **X-Correlation-Id.** On every answer: yours, if you send up to 128 letters, digits, dots, colons, dashes and
   underscores; else a new one.
 - **Pages.** \`limit\` is 1 to 200, 50 by default. \`next_cursor\` of one page is \`cursor\` of the next; it is absent on
   the last.
-- **Failures** are problem documents: see [errors.md](errors.md). Every route may answer them, with a 4xx or 5xx.
+- **Failures** are problem documents: see [errors.md](errors.md). A route lists those it can answer. What cannot be
+  read as a request for any route answers \`malformed-http\`, \`request-timeout\` or \`request-too-large\`.
+  With 503, \`Retry-After\` says how long to wait.
 - **Bodies** are strict JSON, at most 64 KiB. Unknown members are refused.
 `;
 
@@ -199,31 +201,40 @@ type Schema = {
 type Route = {
   method: string;
   path: string;
-  /** Undefined: the route needs no key. */
-  scope: string | undefined;
   tag: string;
   summary: string;
-  description: string | undefined;
+  /** With the scope that its caller needs. */
+  description: string;
   parameters: { name: string; in: string; required: boolean; schema: Schema }[];
   body: Schema | undefined;
-  answers: { status: string; schema: Schema | undefined }[];
+  answers: { status: string; description: string; headers: string[]; schema: Schema | undefined }[];
+  /** By status. */
+  problems: { status: string; slugs: string[] }[];
 };
 
+type Content = Record<string, { schema: Schema; example?: unknown; examples?: Record<string, unknown> }>;
+
 type Operation = {
+  operationId?: string;
   tags?: string[];
   summary?: string;
   description?: string;
+  security?: Record<string, string[]>[];
   parameters?: { name: string; in: string; required?: boolean; description?: string; schema: Schema }[];
-  requestBody?: { content: Record<string, { schema: Schema }> };
-  responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
+  requestBody?: { content: Content };
+  responses: Record<string, { description: string; headers?: Record<string, unknown>; content?: Content }>;
 };
 
-/** Every route of a process with the role `api`, from the OpenAPI document it serves. */
-export async function readRoutes(): Promise<readonly Route[]> {
+export type OpenApi = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+};
+
+/** The OpenAPI document of a process with the role `api`. */
+export async function readOpenApi(): Promise<OpenApi> {
   // Opens no connection until somebody asks, and nobody does.
   const db = connect({ url: 'postgres://127.0.0.1:1/none', max: 1 });
   const health = createHealth();
-  const scopes = new Map<string, string | undefined>();
   const log = createLog({ service: 'reference', level: 'silent' });
   const app = createHttp({
     log,
@@ -233,9 +244,6 @@ export async function readRoutes(): Promise<readonly Route[]> {
   });
   try {
     app.register(async (scope) => {
-      scope.addHook('onRoute', (route) => {
-        scopes.set(`${[route.method].flat().join()} ${openApiPath(route.url)}`, route.config?.scope);
-      });
       bankingApi(scope, {
         db,
         catalogue: platformCatalogue({ namespace: 'surefire' }),
@@ -245,17 +253,7 @@ export async function readRoutes(): Promise<readonly Route[]> {
         overloaded: () => false,
       });
     });
-    const { body } = await app.inject('/openapi.json');
-    const document = JSON.parse(body) as {
-      paths?: Record<string, Record<string, Operation>>;
-      components?: { schemas?: Record<string, Schema> };
-    };
-    const shared = document.components?.schemas ?? {};
-    return Object.entries(document.paths ?? {}).flatMap(([path, operations]) =>
-      Object.entries(operations).map(([method, operation]) =>
-        routeOf({ method: method.toUpperCase(), path, operation, scopes, shared }),
-      ),
-    );
+    return JSON.parse((await app.inject('/openapi.json')).body) as OpenApi;
   } finally {
     await app.close();
     health.close();
@@ -263,25 +261,36 @@ export async function readRoutes(): Promise<readonly Route[]> {
   }
 }
 
+/** Every route of that document. */
+export async function readRoutes(): Promise<readonly Route[]> {
+  const { paths, components } = await readOpenApi();
+  return Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) =>
+      routeOf({ method: method.toUpperCase(), path, operation, shared: components.schemas }),
+    ),
+  );
+}
+
+const PROBLEM = 'application/problem+json';
+
 function routeOf(found: {
   method: string;
   path: string;
   operation: Operation;
-  scopes: ReadonlyMap<string, string | undefined>;
   shared: Record<string, Schema>;
 }): Route {
-  const { method, path, operation, scopes, shared } = found;
-  const json = (content: Record<string, { schema: Schema }> | undefined) => {
+  const { method, path, operation, shared } = found;
+  const json = (content: Content | undefined) => {
     const schema = content?.['application/json']?.schema;
     return schema === undefined ? undefined : resolved(schema, shared);
   };
+  const responses = Object.entries(operation.responses).filter(([status]) => /^\d+$/.test(status));
   return {
     method,
     path,
-    scope: scopes.get(`${method} ${path}`),
     tag: operation.tags?.[0] ?? 'other',
     summary: operation.summary ?? '',
-    description: operation.description,
+    description: operation.description ?? '',
     parameters: (operation.parameters ?? []).map(
       ({ name, in: where, required = false, description, schema }) => ({
         name,
@@ -291,9 +300,18 @@ function routeOf(found: {
       }),
     ),
     body: json(operation.requestBody?.content),
-    answers: Object.entries(operation.responses)
-      .filter(([status]) => /^\d+$/.test(status))
-      .map(([status, { content }]) => ({ status, schema: json(content) })),
+    answers: responses
+      .filter(([, { content }]) => content?.[PROBLEM] === undefined)
+      .map(([status, { description, headers = {}, content }]) => ({
+        status,
+        description,
+        headers: Object.keys(headers).filter((name) => name !== 'X-Correlation-Id'),
+        schema: json(content),
+      })),
+    problems: responses.flatMap(([status, { content }]) => {
+      const slugs = Object.keys(content?.[PROBLEM]?.examples ?? {});
+      return slugs.length === 0 ? [] : [{ status, slugs }];
+    }),
   };
 }
 
@@ -327,7 +345,6 @@ function routesMarkdown(routes: readonly Route[]): string {
 const PLACES = ['path', 'query', 'header'];
 
 function routeMarkdown(route: Route): string {
-  const key = route.scope === undefined ? 'Needs no key.' : `Scope \`${route.scope}\`.`;
   // In the order in which they stand in a request.
   const parameters = route.parameters
     .toSorted((a, b) => PLACES.indexOf(a.in) - PLACES.indexOf(b.in))
@@ -337,30 +354,36 @@ function routeMarkdown(route: Route): string {
   return [
     `### \`${route.method} ${route.path}\``,
     '',
-    `${route.summary}. ${key}`,
+    `${route.summary}.`,
     '',
-    ...(route.description === undefined ? [] : [route.description, '']),
+    route.description,
+    '',
     ...(parameters.length === 0
       ? []
       : ['| Parameter | Type | Meaning |', '|---|---|---|', ...parameters, '']),
     ...(route.body === undefined ? [] : ['Body:', '', ...fieldTable(route.body), '']),
     ...answersMarkdown(route.answers),
+    `Problems: ${route.problems.map(problemsOfStatus).join('; ')}.`,
+    '',
   ].join('\n');
 }
 
-/** Statuses that answer the same share a table. */
-function answersMarkdown(answers: Route['answers']): string[] {
-  const statuses = new Map<string, string[]>();
-  for (const { status, schema } of answers) {
-    if (schema === undefined) continue;
-    const table = fieldTable(schema).join('\n');
-    statuses.set(table, [...(statuses.get(table) ?? []), status]);
-  }
-  return [...statuses].flatMap(([table, of]) => [`Answer ${of.join(' or ')}:`, '', table, '']);
+function problemsOfStatus({ status, slugs }: Route['problems'][number]): string {
+  return `${status} ${slugs.map((slug) => `\`${slug}\``).join(', ')}`;
 }
 
-function openApiPath(url: string): string {
-  return url.replaceAll(/:(\w+)/g, '{$1}');
+/** Each status in a line; those that answer the same share a table. */
+function answersMarkdown(answers: Route['answers']): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { status, description, headers, schema } of answers) {
+    const table = schema === undefined ? '' : fieldTable(schema).join('\n');
+    const given = headers.length === 0 ? '' : ` Headers: ${headers.map((name) => `\`${name}\``).join(', ')}.`;
+    lines.set(table, [...(lines.get(table) ?? []), `**${status}**: ${description}.${given}`]);
+  }
+  return [...lines].flatMap(([table, of]) => [
+    ...of.flatMap((line) => [line, '']),
+    ...(table === '' || !table.includes('`') ? [] : [table, '']),
+  ]);
 }
 
 // ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -196,4 +196,32 @@ describe('the development key', () => {
       assert.equal((await api.end('SIGTERM')).code, 0);
     }
   });
+
+  it('may be revoked: processes start all the same, and say so', async () => {
+    await using place = await installation();
+    const { env } = place;
+    const first = await start(['run', 'api'], { env });
+    await first.end('SIGTERM');
+    const { keys } = JSON.parse((await run(['keys', 'list', '--json'], { env })).stdout) as {
+      keys: { id: string; name: string }[];
+    };
+    assert.deepEqual(
+      keys.map(({ name }) => name),
+      ['development'],
+    );
+    assert.equal((await run(['keys', 'revoke', keys[0]?.id ?? ''], { env })).code, 0);
+    const issued = await run(['keys', 'issue', '--role', 'operator', '--principal', 'ops'], { env });
+
+    const again = await start(['up'], { env });
+    assert.ok(again.log().some((line) => line['msg'] === 'the development key is revoked'));
+    await eventually('the banner', () =>
+      again.stderr().includes('revoked; issue one with `npx surefire keys'),
+    );
+    assert.ok(!again.stderr().includes(KEY));
+    const status = async (key: string) =>
+      (await client({ url: () => again.url, key }).get('/accounts/none')).status;
+    assert.equal(await status(KEY), 401);
+    assert.equal(await status(issued.stdout.trim()), 404);
+    assert.equal((await again.end('SIGTERM')).code, 0);
+  });
 });

@@ -66,18 +66,14 @@ describe('surefire keys', () => {
   });
 
   it('issues with a name, scopes and an expiry, as JSON', async () => {
-    const options = [
-      '--scope',
-      'accounts:read',
-      '--scope',
-      'operations:read',
+    const words = 'issue --role operator --principal audit --scope accounts:read --scope operations:read';
+    const { stdout } = await keys([
+      ...words.split(' '),
+      '--name',
+      'The auditor',
       '--expires-in',
       '90d',
       '--json',
-    ];
-    const { stdout } = await keys([
-      ...['issue', '--role', 'operator', '--principal', 'audit', '--name', 'The auditor'],
-      ...options,
     ]);
     const { id, key, prefix, expires_at, ...rest } = JSON.parse(stdout) as Record<string, string>;
     assert.deepEqual(rest, {

@@ -27,14 +27,14 @@ import { type AllowedMethods, createAllowedMethods } from './http/allowed-method
 import { answerClientError, type Classifiers, sendProblem, toProblem } from './http/answers.ts';
 import { correlationIdOf } from './http/correlation.ts';
 import { parseJsonBody } from './http/json.ts';
+import { type DocumentOptions, documentation } from './http/openapi.ts';
 import { publicRoutes } from './http/public-routes.ts';
 import { createRequestRecorder } from './http/record.ts';
 import { guardRoute } from './http/route-guard.ts';
-import { problemSchema } from './http/schemas.ts';
 import { buildValidatorFactory } from './http/validation.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { Problem } from './problem.ts';
+import { Problem, type ProblemSlug } from './problem.ts';
 
 export {
   type Address,
@@ -45,7 +45,8 @@ export {
   ListenError,
   listen,
 } from './http/listen.ts';
-export { problemResponses } from './http/schemas.ts';
+export { openApiPath } from './http/openapi.ts';
+export { type AnswerDocument, type AnswerHeader, answer } from './http/schemas.ts';
 
 export type Http = FastifyInstance<
   RawServerDefault,
@@ -67,23 +68,21 @@ declare module 'fastify' {
     public?: boolean;
     /** The scope its caller must hold. */
     scope?: Scope;
+    /** What it can answer besides that which follows from its kind; see `http/route-problems.ts`. */
+    problems?: readonly ProblemSlug[];
   }
 }
 
-export type HttpOptions = Classifiers & {
-  log: Log;
-  metrics: Metrics;
-  health: Health;
-  authenticate: Authenticate;
-  /** For the documentation. */
-  title?: string;
-  version?: string;
-  description?: string;
-  tags?: readonly { name: string; description: string }[];
-  /** The document of `/asyncapi.json`. Absent: there is no such route. */
-  asyncApi?: () => object;
-  limits?: Partial<HttpLimits>;
-};
+export type HttpOptions = Classifiers &
+  DocumentOptions & {
+    log: Log;
+    metrics: Metrics;
+    health: Health;
+    authenticate: Authenticate;
+    /** The document of `/asyncapi.json`. Absent: there is no such route. */
+    asyncApi?: () => object;
+    limits?: Partial<HttpLimits>;
+  };
 
 export type HttpLimits = {
   bodyBytes: number;
@@ -152,8 +151,7 @@ export function createHttp(options: HttpOptions): Http {
   app.setErrorHandler(answerProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(allowed, request), reply));
 
-  app.addSchema(problemSchema);
-  void app.register(swagger, { openapi: openApiOf(options), refResolver: { buildLocalReference } });
+  void app.register(swagger, documentation(options));
   void app.register(publicRoutes, options);
   return app;
 }
@@ -199,23 +197,4 @@ function notFound(allowed: AllowedMethods, request: FastifyRequest): Problem {
   const methods = allowed.of(request.raw.url?.split('?', 1)[0] ?? '');
   if (methods.length === 0) return new Problem('not-found', 'There is no such route.');
   return new Problem('method-not-allowed', undefined, { headers: { allow: methods.join(', ') } });
-}
-
-const buildLocalReference = (schema: { $id?: unknown }, _base: unknown, _fragment: string, index: number) =>
-  typeof schema.$id === 'string' ? schema.$id : `Schema${index}`;
-
-function openApiOf(options: HttpOptions) {
-  const { title = 'Surefire', version = '0.0.0', description, tags = [] } = options;
-  return {
-    openapi: '3.1.1',
-    info: { title, version, ...(description !== undefined && { description }) },
-    tags: [...tags, { name: 'operating', description: 'Looking after the platform' }],
-    components: {
-      securitySchemes: {
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' } as const,
-        bearer: { type: 'http', scheme: 'bearer' } as const,
-      },
-    },
-    security: [{ apiKey: [] as string[] }, { bearer: [] as string[] }],
-  };
 }

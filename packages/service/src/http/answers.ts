@@ -13,8 +13,10 @@ export type Classifiers = {
   isOverloaded?: ((error: unknown) => boolean) | undefined;
 };
 
-/** Answers that ask the client to come back; a second is long enough for a full queue to drain. */
-const COME_BACK = new Set([429, 503]);
+/** Whether an answer asks the client to come back; a second is long enough for a full queue to drain. */
+export function comesBack(status: number): boolean {
+  return status === 429 || status === 503;
+}
 
 /** Fastify's own errors. What is not here and not ours is `internal`. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, readonly [ProblemSlug, string?]>> = {
@@ -49,7 +51,7 @@ export function toProblem(error: unknown, request: { body: unknown }, classifier
 
 /** Sends the problem as `application/problem+json`. */
 export function sendProblem(problem: Problem, reply: FastifyReply): FastifyReply {
-  if (COME_BACK.has(problem.status)) reply.header('retry-after', '1');
+  if (comesBack(problem.status)) reply.header('retry-after', '1');
   return reply
     .code(problem.status)
     .headers(problem.headers)

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Health } from '../health.ts';
 import type { Metrics } from '../metrics.ts';
+import { answer } from './schemas.ts';
 
 export type PublicRoutesOptions = {
   health: Health;
@@ -13,40 +14,40 @@ export type PublicRoutesOptions = {
 
 export async function publicRoutes(app: FastifyInstance, options: PublicRoutesOptions): Promise<void> {
   const { health, metrics, asyncApi } = options;
-  app.get(
-    '/livez',
-    open('Whether the process is alive', { 200: Liveness, 503: Liveness }),
-    async (_request, reply) => {
-      const liveness = health.live();
-      return reply.code(liveness.status === 'live' ? 200 : 503).send(liveness);
-    },
-  );
+  app.get('/livez', livez, async (_request, reply) => {
+    const liveness = health.live();
+    return reply.code(liveness.status === 'live' ? 200 : 503).send(liveness);
+  });
 
-  app.get(
-    '/readyz',
-    open('Whether the process can serve', { 200: Readiness, 503: Readiness }),
-    async (_request, reply) => {
-      const readiness = await health.ready();
-      return reply.code(readiness.status === 'ready' ? 200 : 503).send(readiness);
-    },
-  );
+  app.get('/readyz', readyz, async (_request, reply) => {
+    const readiness = await health.ready();
+    return reply.code(readiness.status === 'ready' ? 200 : 503).send(readiness);
+  });
 
-  app.get('/metrics', open('Metrics for Prometheus'), async (_request, reply) => {
+  app.get('/metrics', metricsPage, async (_request, reply) => {
     return reply.type(metrics.contentType).send(await metrics.render());
   });
 
   let openApi: string | undefined;
-  app.get('/openapi.json', open('This API, as OpenAPI 3.1'), async (_request, reply) => {
-    openApi ??= JSON.stringify(app.swagger());
-    return reply.type('application/json; charset=utf-8').send(openApi);
-  });
+  app.get(
+    '/openapi.json',
+    document('getOpenApi', 'This API, as OpenAPI 3.1', { openapi: '3.1.1' }),
+    async (_request, reply) => {
+      openApi ??= JSON.stringify(app.swagger());
+      return reply.type('application/json; charset=utf-8').send(openApi);
+    },
+  );
 
   if (asyncApi !== undefined) {
-    let document: string | undefined;
-    app.get('/asyncapi.json', open('The events, as AsyncAPI 3'), async (_request, reply) => {
-      document ??= JSON.stringify(asyncApi());
-      return reply.type('application/json; charset=utf-8').send(document);
-    });
+    let events: string | undefined;
+    app.get(
+      '/asyncapi.json',
+      document('getAsyncApi', 'The events, as AsyncAPI 3', { asyncapi: '3.0.0' }),
+      async (_request, reply) => {
+        events ??= JSON.stringify(asyncApi());
+        return reply.type('application/json; charset=utf-8').send(events);
+      },
+    );
   }
 
   await app.register(swaggerUi, {
@@ -59,18 +60,64 @@ export async function publicRoutes(app: FastifyInstance, options: PublicRoutesOp
   });
 }
 
+const Liveness = Type.Object(
+  {
+    status: Type.Enum(['live', 'stuck']),
+    event_loop_delay_ms: Type.Integer({ description: 'How late the event loop is' }),
+  },
+  { $id: 'Liveness' },
+);
+
+const Readiness = Type.Object(
+  {
+    status: Type.Enum(['ready', 'not-ready', 'draining']),
+    checks: Type.Record(Type.String(), Type.Enum(['ok', 'failed', 'timeout']), {
+      description: 'Each thing that is relied upon, by name',
+    }),
+  },
+  { $id: 'Readiness' },
+);
+
 /** A route without a key. */
-const open = (summary: string, response: object = {}) => ({
+const open = (operationId: string, summary: string, response: object) => ({
   config: { public: true },
-  schema: { tags: ['operating'], summary, security: [], response },
+  schema: { operationId, tags: ['operating'], summary, security: [], response },
 });
 
-const Liveness = Type.Object({
-  status: Type.Union([Type.Literal('live'), Type.Literal('stuck')]),
-  event_loop_delay_ms: Type.Integer(),
+const livez = open('getLiveness', 'Whether the process is alive', {
+  200: answer(Liveness, {
+    description: 'The event loop turns',
+    example: { status: 'live', event_loop_delay_ms: 0 },
+  }),
+  503: answer(Liveness, {
+    description: 'The event loop has been stuck for more than 5 s: restart the process',
+    example: { status: 'stuck', event_loop_delay_ms: 5_600 },
+  }),
 });
 
-const Readiness = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('not-ready'), Type.Literal('draining')]),
-  checks: Type.Record(Type.String(), Type.String({ description: 'ok, failed or timeout' })),
+const readyz = open('getReadiness', 'Whether the process can serve', {
+  200: answer(Readiness, {
+    description: 'Everything that is relied upon answers',
+    example: { status: 'ready', checks: { database: 'ok' } },
+  }),
+  503: answer(Readiness, {
+    description: 'Something does not answer, or the process is stopping: send requests elsewhere',
+    example: { status: 'not-ready', checks: { database: 'timeout' } },
+  }),
 });
+
+const metricsPage = open('getMetrics', 'Metrics for Prometheus', {
+  200: answer(Type.String(), {
+    description: 'The text format of Prometheus; what cannot be read within 1 s is left out',
+    mediaType: 'text/plain',
+    example: '# TYPE outbox_pending_events_total gauge\noutbox_pending_events_total 0\n',
+  }),
+});
+
+const document = (operationId: string, summary: string, example: Record<string, string>) =>
+  open(operationId, summary, {
+    200: answer(Type.Object({}, { additionalProperties: true }), {
+      description: 'The document; it changes only with the version',
+      example,
+    }),
+  });

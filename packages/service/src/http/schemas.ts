@@ -1,43 +1,36 @@
-/** Schemas that routes share. */
-import { Type } from 'typebox';
-import { PROBLEMS, type ProblemSlug } from '../problem.ts';
+/** Schemas that routes share, and what the documentation says of an answer. */
+import { type TSchema, Type } from 'typebox';
 
-/** RFC 9457, registered under the id `Problem`. */
+/** RFC 9457. */
 export const problemSchema = Type.Object(
   {
-    type: Type.String({ examples: ['urn:surefire:problem:insufficient-funds'] }),
-    title: Type.String(),
+    type: Type.String({ description: '`urn:surefire:problem:` and a name of the table of problems' }),
+    title: Type.String({ description: 'The same words for every problem of this type' }),
     status: Type.Integer({ minimum: 400, maximum: 599 }),
-    detail: Type.String(),
-    correlation_id: Type.String(),
-    operation_id: Type.Optional(Type.String()),
+    detail: Type.String({ description: 'For people: what is wrong with this request' }),
+    correlation_id: Type.String({ description: 'As in `X-Correlation-Id`' }),
+    operation_id: Type.Optional(Type.String({ description: 'The operation that goes on, if one does' })),
   },
   { $id: 'Problem', description: 'What went wrong, after RFC 9457' },
 );
 
-type ProblemResponse = {
-  description: string;
-  content: { 'application/problem+json': { schema: { $ref: string } } };
+/** Headers that an answer may carry besides `X-Correlation-Id`. */
+export type AnswerHeader = 'Location' | 'Idempotent-Replayed';
+
+export type AnswerDocument = {
+  /** One sentence. */
+  readonly description: string;
+  readonly headers?: readonly AnswerHeader[];
+  /** Default `application/json`. */
+  readonly mediaType?: string;
+  /** Default: the first of the schema's `examples`. */
+  readonly example?: unknown;
 };
 
-const response = (description: string): ProblemResponse => ({
-  description,
-  content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
-});
+/** The keyword under which a schema carries its `AnswerDocument`: validators and serializers do not know it. */
+export const ANSWER = 'x-answer';
 
-/** For the `response` of a route's schema: the problems it is worth naming, by status. */
-export function problemResponses(...slugs: ProblemSlug[]): Record<number, ProblemResponse> {
-  const bySlug = Map.groupBy(slugs, (slug) => PROBLEMS[slug].status);
-  return Object.fromEntries(
-    [...bySlug].map(([status, same]) => [
-      status,
-      response(same.map((slug) => `\`${slug}\`: ${PROBLEMS[slug].when}`).join('. ')),
-    ]),
-  );
+/** For the `response` of a route: the schema of an answer, and what the documentation says of it. */
+export function answer<Schema extends TSchema>(schema: Schema, document: AnswerDocument): Schema {
+  return { ...schema, [ANSWER]: document };
 }
-
-/** What every route may answer besides. */
-export const ANY_PROBLEM: Readonly<Record<string, ProblemResponse>> = {
-  '4xx': response('The request was refused; see `type`'),
-  '5xx': response('Surefire failed; the outcome can be looked up by the Idempotency-Key'),
-};

@@ -95,7 +95,7 @@ export const PROBLEMS = {
   'idempotency-key-format': {
     status: 400,
     title: 'The Idempotency-Key is not well formed',
-    when: 'The key is empty, too long, holds other than visible ASCII, or header and body disagree',
+    when: 'The key is not 1 to 255 printable ASCII characters (spaces only inside, no quotes or backslashes), is sent twice, or header and body differ',
     remedy: 'Use a UUID',
   },
 

@@ -1,14 +1,14 @@
 /** `/accounts`: open one, and read it, its balance, its entries and its operations. */
 
 import type { Queryable } from '@surefire/postgres';
-import { type Http, Problem } from '@surefire/service';
+import { answer, type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
 import type { AccountDesk } from '../commands/open-account.ts';
 import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
 import { DEFAULT_CURRENCY, isCurrency } from '../rules/currency.ts';
 import { decodeCursor, encodeCursor, VERSION } from './cursor.ts';
-import { accountId, overload, PageQuery, visibleTo } from './request.ts';
-import { Account, accountBody, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
+import { AccountPath, accountId, overload, PageQuery, visibleTo } from './request.ts';
+import { Account, accountBody, accountExample, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
 
 export function accountRoutes(
   app: Http,
@@ -19,18 +19,30 @@ export function accountRoutes(
   app.post(
     '/accounts',
     {
-      config: { scope: 'accounts:write' },
+      config: { scope: 'accounts:write', problems: ['unknown-currency', 'overloaded'] },
       schema: {
+        operationId: 'openAccount',
         tags: ['accounts'],
         summary: 'Open an account',
         body: Type.Object(
           {
-            owner: Type.String({ minLength: 1, maxLength: 255, pattern: '\\S' }),
+            owner: Type.String({
+              minLength: 1,
+              maxLength: 255,
+              pattern: '\\S',
+              description: 'The principal it will belong to; a customer’s own',
+            }),
             currency: Type.Optional(Type.String({ description: `ISO 4217; default ${DEFAULT_CURRENCY}` })),
           },
-          { additionalProperties: false },
+          { additionalProperties: false, examples: [{ owner: 'alice', currency: 'EUR' }] },
         ),
-        response: { 201: Account },
+        response: {
+          201: answer(Account, {
+            description: 'The account is open',
+            headers: ['Location'],
+            example: { ...accountExample, balance: 0, available: 0, version: 0 },
+          }),
+        },
       },
     },
     async (request, reply) => {
@@ -61,10 +73,11 @@ export function accountRoutes(
     {
       config: { scope: 'accounts:read' },
       schema: {
+        operationId: 'getAccount',
         tags: ['accounts'],
         summary: 'Read an account',
-        params: Type.Object({ id: Type.String() }),
-        response: { 200: Account },
+        params: AccountPath,
+        response: { 200: answer(Account, { description: 'The account' }) },
       },
     },
     async (request) => accountBody(await mustFind(request)),
@@ -75,10 +88,11 @@ export function accountRoutes(
     {
       config: { scope: 'accounts:read' },
       schema: {
+        operationId: 'getBalance',
         tags: ['accounts'],
         summary: 'Read an account’s balance',
-        params: Type.Object({ id: Type.String() }),
-        response: { 200: Balance },
+        params: AccountPath,
+        response: { 200: answer(Balance, { description: 'The balance' }) },
       },
     },
     async (request) => balanceBody(await mustFind(request)),
@@ -89,11 +103,12 @@ export function accountRoutes(
     {
       config: { scope: 'accounts:read' },
       schema: {
+        operationId: 'listEntries',
         tags: ['accounts'],
         summary: 'Read an account’s statement, newest entry first',
-        params: Type.Object({ id: Type.String() }),
+        params: AccountPath,
         querystring: PageQuery,
-        response: { 200: Entries },
+        response: { 200: answer(Entries, { description: 'A page of entries' }) },
       },
     },
     async (request) => {

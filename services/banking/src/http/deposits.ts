@@ -1,9 +1,9 @@
 /** `POST /accounts/:id/deposit`: 202 once the operation and its event are committed, and not before. */
-import { type Http, Problem, type ProblemSlug } from '@surefire/service';
+import { answer, type Http, Problem, type ProblemSlug } from '@surefire/service';
 import { Type } from 'typebox';
 import type { DepositAnswer, DepositDesk } from '../commands/accept-deposit.ts';
-import { idempotencyKey } from './idempotency-key.ts';
-import { accountId, overload, visibleTo } from './request.ts';
+import { IdempotencyKeyHeader, idempotencyKey } from './idempotency-key.ts';
+import { AccountPath, accountId, overload, visibleTo } from './request.ts';
 import { Accepted, acceptedBody } from './schemas.ts';
 
 type Refusal = Extract<DepositAnswer, { outcome: 'refused' }>['refusal'];
@@ -25,24 +25,40 @@ export function depositRoutes(app: Http, parts: { deposits: DepositDesk; overloa
   app.post(
     '/accounts/:id/deposit',
     {
-      config: { scope: 'money:write' },
+      config: {
+        scope: 'money:write',
+        problems: [
+          'idempotency-key-required',
+          'idempotency-key-format',
+          ...Object.values(PROBLEMS).map(([slug]) => slug),
+          'overloaded',
+        ],
+      },
       schema: {
+        operationId: 'deposit',
         tags: ['money'],
         summary: 'Deposit money; settled in the background',
         description:
           'Needs an `Idempotency-Key` header, or `idempotency_key` in the body. The answer is 202 once the request ' +
           'is durable; `Location` says where to watch it. Repeating the request with its key is always safe.',
-        params: Type.Object({ id: Type.String() }),
-        headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String()) }),
+        params: AccountPath,
+        headers: IdempotencyKeyHeader,
         body: Type.Object(
           {
             amount: Type.Integer({ description: 'Integer minor units, at least 1' }),
             currency: Type.Optional(Type.String({ description: 'Must be the account’s, if given' })),
-            idempotency_key: Type.Optional(Type.String()),
+            idempotency_key: Type.Optional(
+              Type.String({ description: 'Instead of the header; if both are given they must be equal' }),
+            ),
           },
-          { additionalProperties: false },
+          { additionalProperties: false, examples: [{ amount: 10_000 }] },
         ),
-        response: { 202: Accepted },
+        response: {
+          202: answer(Accepted, {
+            description: 'The operation is durable, or was before: this is its present state',
+            headers: ['Location', 'Idempotent-Replayed'],
+          }),
+        },
       },
     },
     async (request, reply) => {
@@ -52,7 +68,7 @@ export function depositRoutes(app: Http, parts: { deposits: DepositDesk; overloa
         headers: request.raw.headersDistinct['idempotency-key'],
         body: body.idempotency_key,
       });
-      const answer = await parts.deposits.accept({
+      const accepted = await parts.deposits.accept({
         accountId: accountId(request.params.id),
         amount: BigInt(body.amount),
         currency: body.currency,
@@ -62,10 +78,10 @@ export function depositRoutes(app: Http, parts: { deposits: DepositDesk; overloa
         correlationId,
         traceparent,
       });
-      if (answer.outcome === 'refused') throw new Problem(...PROBLEMS[answer.refusal]);
-      if (answer.outcome === 'replayed') reply.header('idempotent-replayed', 'true');
-      reply.code(202).header('location', `/operations/${answer.operation.operationId}`);
-      return acceptedBody(answer.operation);
+      if (accepted.outcome === 'refused') throw new Problem(...PROBLEMS[accepted.refusal]);
+      if (accepted.outcome === 'replayed') reply.header('idempotent-replayed', 'true');
+      reply.code(202).header('location', `/operations/${accepted.operation.operationId}`);
+      return acceptedBody(accepted.operation);
     },
   );
 }

@@ -3,6 +3,21 @@
  * draft-ietf-httpapi-idempotency-key-header) or `idempotency_key` in the body.
  */
 import { Problem } from '@surefire/service';
+import { Type } from 'typebox';
+import { EXAMPLE } from './schemas.ts';
+
+/** For the documentation: `idempotencyKey` reads and judges it. */
+export const IdempotencyKeyHeader = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        'A value of your choice, new for each intent and the same for each repetition: 1 to 255 printable ASCII ' +
+        'characters without quotes and backslashes, none of them a space at either end. Required, here or as ' +
+        '`idempotency_key` in the body.',
+      examples: [EXAMPLE.key],
+    }),
+  ),
+});
 
 /** Printable ASCII without quotes and backslashes, so that it means the same in a header, a body and a log. */
 const KEY = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,255}$/;
@@ -33,7 +48,7 @@ export function idempotencyKey(request: {
   if (!KEY.test(key) || key.trim() !== key) {
     throw new Problem(
       'idempotency-key-format',
-      'The key must be 1 to 255 printable ASCII characters without quotes.',
+      'The key must be 1 to 255 printable ASCII characters without quotes, backslashes and outer spaces.',
     );
   }
   return key;

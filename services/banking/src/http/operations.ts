@@ -1,21 +1,52 @@
 /** `/operations`: what became of what was asked for. */
 import type { Queryable } from '@surefire/postgres';
-import { type Http, Problem } from '@surefire/service';
+import { answer, type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
 import { findAccount } from '../projections/accounts.ts';
-import { findOperation, listOperations, OPERATION_STATUSES } from '../projections/operations.ts';
+import {
+  findOperation,
+  listOperations,
+  OPERATION_STATUSES,
+  type OperationPage,
+  type OperationStatus,
+} from '../projections/operations.ts';
 import { decodeCursor, encodeCursor, UUID } from './cursor.ts';
-import { accountId, operationId, PageQuery, visibleTo } from './request.ts';
-import { Operation, Operations, operationBody } from './schemas.ts';
+import { AccountPath, accountId, OperationPath, operationId, PageQuery, visibleTo } from './request.ts';
+import { EXAMPLE, Operation, Operations, operationBody } from './schemas.ts';
 
 const Filter = Type.Object(
   {
     ...PageQuery.properties,
-    idempotency_key: Type.Optional(Type.String({ maxLength: 255 })),
-    status: Type.Optional(Type.Enum([...OPERATION_STATUSES])),
+    idempotency_key: Type.Optional(
+      Type.String({
+        maxLength: 255,
+        description: 'The Idempotency-Key that the operation was asked for with',
+        examples: [EXAMPLE.key],
+      }),
+    ),
+    status: Type.Optional(
+      Type.Enum([...OPERATION_STATUSES], {
+        description: 'Only operations of this status',
+        examples: ['pending'],
+      }),
+    ),
   },
   { additionalProperties: false },
 );
+
+const FilterOfAll = Type.Object(
+  {
+    account_id: Type.Optional(
+      Type.String({ description: 'Only operations of this account', examples: [EXAMPLE.account] }),
+    ),
+    ...Filter.properties,
+  },
+  { additionalProperties: false },
+);
+
+type FilterValues = { limit: number; cursor?: string; idempotency_key?: string; status?: OperationStatus };
+
+const Page = answer(Operations, { description: 'A page of operations' });
 
 export function operationRoutes(app: Http, parts: { db: Queryable }): void {
   const { db } = parts;
@@ -25,10 +56,11 @@ export function operationRoutes(app: Http, parts: { db: Queryable }): void {
     {
       config: { scope: 'operations:read' },
       schema: {
+        operationId: 'getOperation',
         tags: ['operations'],
         summary: 'Read an operation',
-        params: Type.Object({ id: Type.String() }),
-        response: { 200: Operation },
+        params: OperationPath,
+        response: { 200: answer(Operation, { description: 'The operation as it is now' }) },
       },
     },
     async (request) => {
@@ -41,18 +73,23 @@ export function operationRoutes(app: Http, parts: { db: Queryable }): void {
   app.get(
     '/operations',
     {
-      config: { scope: 'operations:read' },
+      config: { scope: 'operations:read', problems: ['not-found'] },
       schema: {
+        operationId: 'listOperations',
         tags: ['operations'],
-        summary: 'Look an account’s operations up, newest first',
-        querystring: Type.Object(
-          { account_id: Type.String(), ...Filter.properties },
-          { additionalProperties: false },
-        ),
-        response: { 200: Operations },
+        summary: 'Look operations up, newest first',
+        description:
+          'Without `account_id`: an operator’s key finds everybody’s operations, a customer’s those of its own ' +
+          'accounts. Give `account_id` where you know it: it makes the others fast however much there is.',
+        querystring: FilterOfAll,
+        response: { 200: Page },
       },
     },
-    (request) => page(request, request.query.account_id, request.query),
+    async (request) => {
+      const { account_id: account } = request.query;
+      const of = account === undefined ? visibleTo(request) : await mustFind(request, account);
+      return page(of, request.query);
+    },
   );
 
   app.get(
@@ -60,30 +97,26 @@ export function operationRoutes(app: Http, parts: { db: Queryable }): void {
     {
       config: { scope: 'operations:read' },
       schema: {
+        operationId: 'listAccountOperations',
         tags: ['operations'],
         summary: 'The same, by the account’s own address',
-        params: Type.Object({ id: Type.String() }),
+        params: AccountPath,
         querystring: Filter,
-        response: { 200: Operations },
+        response: { 200: Page },
       },
     },
-    (request) => page(request, request.params.id, request.query),
+    async (request) => page(await mustFind(request, request.params.id), request.query),
   );
 
-  async function page(
-    request: Parameters<typeof visibleTo>[0],
-    account: string,
-    filter: {
-      limit: number;
-      cursor?: string;
-      idempotency_key?: string;
-      status?: (typeof OPERATION_STATUSES)[number];
-    },
-  ) {
+  async function mustFind(request: Parameters<typeof visibleTo>[0], account: string) {
     const found = await findAccount(db, accountId(account), visibleTo(request));
     if (found === undefined) throw new Problem('not-found', 'There is no such account.');
+    return { accountId: found.id };
+  }
+
+  async function page(of: OperationPage['of'], filter: FilterValues) {
     const rows = await listOperations(db, {
-      accountId: found.id,
+      of,
       idempotencyKey: filter.idempotency_key,
       status: filter.status,
       before: decodeCursor(filter.cursor, UUID),

@@ -1,16 +1,33 @@
 /** What routes read from a request the same way. */
 import { type Principal, Problem } from '@surefire/service';
 import { Type } from 'typebox';
-import type { Visibility } from '../projections/accounts.ts';
+import { PAGE_MAX, type Visibility } from '../projections/accounts.ts';
 import { UUID } from './cursor.ts';
+import { EXAMPLE } from './schemas.ts';
 
 export const PageQuery = Type.Object(
   {
-    limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
-    cursor: Type.Optional(Type.String({ maxLength: 255, description: 'next_cursor of the page before' })),
+    limit: Type.Integer({
+      minimum: 1,
+      maximum: PAGE_MAX,
+      default: 50,
+      description: 'The most that a page holds',
+      examples: [50],
+    }),
+    cursor: Type.Optional(
+      Type.String({ maxLength: 255, description: '`next_cursor` of the page before', examples: ['MTI'] }),
+    ),
   },
   { additionalProperties: false },
 );
+
+export const AccountPath = Type.Object({
+  id: Type.String({ description: 'The account’s id', examples: [EXAMPLE.account] }),
+});
+
+export const OperationPath = Type.Object({
+  id: Type.String({ description: 'The operation’s id', examples: [EXAMPLE.operation] }),
+});
 
 /** A customer sees what is its own; an operator sees everything. */
 export function visibleTo(request: { principal: Principal }): Visibility {

@@ -3,27 +3,67 @@ import { Type } from 'typebox';
 import type { AccountView, EntryView } from '../projections/accounts.ts';
 import { OPERATION_STATUSES, type OperationView } from '../projections/operations.ts';
 
+/** What the documentation's examples hold: one story, alice's first deposit. */
+export const EXAMPLE = {
+  account: '0198c0de-0001-7000-8000-000000000000',
+  operation: '0198c0de-0002-7000-8000-000000000000',
+  key: 'c5f5b2de-55a5-4a7e-9a3f-3f6a1a6f1f0e',
+  requested: '2026-01-01T12:00:00.000Z',
+  completed: '2026-01-01T12:00:00.012Z',
+  cursor: 'MTI',
+} as const;
+
 const Id = Type.String({ format: 'uuid' });
 const Moment = Type.String({ format: 'date-time' });
 const Money = Type.Integer({ description: 'Integer minor units of the currency' });
+const Currency = Type.String({ description: 'ISO 4217' });
+const NextCursor = Type.Optional(
+  Type.String({ description: '`cursor` of the next page; absent on the last' }),
+);
+const OperationError = Type.Optional(Type.String({ description: 'Why it failed, for people' }));
+
+export const accountExample = {
+  id: EXAMPLE.account,
+  owner: 'alice',
+  currency: 'EUR',
+  balance: 10_000,
+  available: 10_000,
+  status: 'open',
+  version: 1,
+  created_at: EXAMPLE.requested,
+};
 
 export const Account = Type.Object(
   {
     id: Id,
-    owner: Type.String(),
-    currency: Type.String(),
+    owner: Type.String({ description: 'The principal it belongs to' }),
+    currency: Currency,
     balance: Money,
     available: Type.Integer({ description: 'The balance less what operations under way have reserved' }),
     status: Type.Enum(['open', 'frozen', 'closed']),
     version: Type.Integer({ description: 'How many ledger entries the account has' }),
     created_at: Moment,
   },
-  { $id: 'Account' },
+  {
+    $id: 'Account',
+    examples: [accountExample],
+  },
 );
 
 export const Balance = Type.Object(
-  { account_id: Id, currency: Type.String(), balance: Money, available: Money, version: Type.Integer() },
-  { $id: 'Balance' },
+  {
+    account_id: Id,
+    currency: Currency,
+    balance: Money,
+    available: Money,
+    version: Type.Integer({ description: 'The account’s version that has this balance' }),
+  },
+  {
+    $id: 'Balance',
+    examples: [
+      { account_id: EXAMPLE.account, currency: 'EUR', balance: 10_000, available: 10_000, version: 1 },
+    ],
+  },
 );
 
 export const Entries = Type.Object(
@@ -37,10 +77,41 @@ export const Entries = Type.Object(
         created_at: Moment,
       }),
     ),
-    next_cursor: Type.Optional(Type.String({ description: 'Absent on the last page' })),
+    next_cursor: NextCursor,
   },
-  { $id: 'Entries' },
+  {
+    $id: 'Entries',
+    examples: [
+      {
+        entries: [
+          {
+            version: 1,
+            operation_id: EXAMPLE.operation,
+            amount: 10_000,
+            balance_after: 10_000,
+            created_at: EXAMPLE.completed,
+          },
+        ],
+      },
+    ],
+  },
 );
+
+const completed = {
+  operation_id: EXAMPLE.operation,
+  kind: 'deposit',
+  status: 'completed',
+  account_id: EXAMPLE.account,
+  amount: 10_000,
+  currency: 'EUR',
+  balance_after: 10_000,
+  steps: [
+    { name: 'requested', at: EXAMPLE.requested },
+    { name: 'completed', at: EXAMPLE.completed },
+  ],
+  created_at: EXAMPLE.requested,
+  updated_at: EXAMPLE.completed,
+};
 
 export const Operation = Type.Object(
   {
@@ -49,30 +120,39 @@ export const Operation = Type.Object(
     status: Type.Enum([...OPERATION_STATUSES]),
     account_id: Id,
     amount: Money,
-    currency: Type.String(),
+    currency: Currency,
     balance_after: Type.Optional(Money),
-    error: Type.Optional(Type.String()),
+    error: OperationError,
     steps: Type.Array(Type.Object({ name: Type.String(), at: Moment })),
     created_at: Moment,
     updated_at: Moment,
   },
-  { $id: 'Operation' },
+  { $id: 'Operation', examples: [completed] },
 );
 
 export const Operations = Type.Object(
-  { operations: Type.Array(Operation), next_cursor: Type.Optional(Type.String()) },
-  { $id: 'Operations' },
+  { operations: Type.Array(Operation), next_cursor: NextCursor },
+  { $id: 'Operations', examples: [{ operations: [completed], next_cursor: EXAMPLE.cursor }] },
 );
 
 export const Accepted = Type.Object(
   {
     operation_id: Id,
     status: Type.Enum([...OPERATION_STATUSES]),
-    message: Type.String(),
+    message: Type.String({ description: 'The status, for people' }),
     balance_after: Type.Optional(Money),
-    error: Type.Optional(Type.String()),
+    error: OperationError,
   },
-  { $id: 'Accepted' },
+  {
+    $id: 'Accepted',
+    examples: [
+      {
+        operation_id: EXAMPLE.operation,
+        status: 'pending',
+        message: 'Deposit request accepted and is being processed',
+      },
+    ],
+  },
 );
 
 /** A customer's balance is bounded so that JSON carries it exactly; the database holds the bound. */

@@ -13,6 +13,9 @@ export type AccountView = {
   created_at: Date;
 };
 
+/** The most that one page of anything holds. */
+export const PAGE_MAX = 200;
+
 /** `owner` undefined reads everybody's. What is not the owner's does not exist. */
 export type Visibility = { owner: string | undefined };
 
