@@ -170,9 +170,9 @@ describe('the README', () => {
     const routes = (await readRoutes()).map(
       ({ method, path }) => new RegExp(`^${method} ${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
     );
-    const calls = [...textOf('README.md').matchAll(/^curl [^\n]*?\$API(\/\S+)((?:[^\n]*\\\n)*[^\n]*)/gm)].map(
-      ([, path, rest = '']) => `${/\s-d\s/.test(rest) ? 'POST' : 'GET'} ${path}`,
-    );
+    const calls = [
+      ...textOf('README.md').matchAll(/\bcurl -[^\n]*?\$API(\/\S+)((?:[^\n]*\\\n)*[^\n]*)/g),
+    ].map(([, path, rest = '']) => `${/\s-d\s/.test(rest) ? 'POST' : 'GET'} ${path}`);
     assert.ok(calls.length >= 4, 'the README shows a first deposit');
     assert.deepEqual(
       calls.filter((call) => !routes.some((route) => route.test(call))),
