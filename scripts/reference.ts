@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { bankingApi } from '@surefire/banking';
 import {
   asyncApi,
+  type Catalogue,
   type Contract,
   type ContractSchema,
   classNameOf,
@@ -42,14 +43,7 @@ export async function referencePages(): Promise<ReadonlyMap<string, string>> {
     ['asyncapi.json', formatJson(asyncApi({ catalogue, version: manifest.version }))],
     ['configuration.md', page('Configuration', configurationIntroduction, settingsMarkdown())],
     ['errors.md', page('Errors', errorsIntroduction, problemsMarkdown())],
-    [
-      'events.md',
-      page(
-        'Events',
-        eventsIntroduction,
-        eventsMarkdown(catalogue.contracts, (of) => catalogue.typeOf(of)),
-      ),
-    ],
+    ['events.md', page('Events', eventsIntroduction, eventsMarkdown(catalogue))],
     ['http.md', page('HTTP', httpIntroduction, routesMarkdown(await readRoutes()))],
   ]);
 }
@@ -140,8 +134,7 @@ and version in [packages/events/schemas](../../packages/events/schemas).
   new one.
 - **No personal data** beyond ids, but for the owner that an account was opened with.
 
-A contract says what an event is, not that this version of Surefire emits it: the services for trading, identity,
-payments, reports and engagement, and withdrawals and transfers, are planned.
+A contract stands here once it is agreed on; the service that emits it may follow later.
 `;
 
 const httpIntroduction = `
@@ -164,10 +157,11 @@ The same routes are in \`/openapi.json\` (OpenAPI 3.1), and as pages under \`/do
 
 // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function eventsMarkdown(contracts: readonly Contract[], typeOf: (contract: Contract) => string): string {
-  const topics = [...new Set(contracts.map(({ topic }) => topic))];
+function eventsMarkdown(catalogue: Catalogue): string {
+  const { contracts, topics } = catalogue;
   return [
     '## The envelope\n',
+    'Besides `data`, which is described by the event:\n',
     ...fieldTable(EventAttributes),
     ...topics.flatMap((topic) => {
       const own = contracts.filter((contract) => contract.topic === topic);
@@ -175,7 +169,7 @@ function eventsMarkdown(contracts: readonly Contract[], typeOf: (contract: Contr
         `\n## ${capitalised(topic)}\n`,
         ...overview(own),
         '',
-        ...own.map((of) => eventMarkdown(of, typeOf(of))),
+        ...own.map((of) => eventMarkdown(of, catalogue.typeOf(of))),
       ];
     }),
   ].join('\n');
@@ -265,6 +259,7 @@ export async function readRoutes(): Promise<readonly Route[]> {
     metrics: createMetrics({ process: false }),
     health,
     authenticate: () => ({ id: 'nobody', role: 'customer', scopes: [] }),
+    asyncApi: () => ({}),
   });
   try {
     app.register(async (scope) => {
