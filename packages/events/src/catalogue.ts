@@ -61,7 +61,8 @@ export function catalogue(options: { namespace: string; contracts: readonly Cont
       const contract = byType.get(type);
       if (contract === undefined) return unknown(type);
       assertData(contract, data);
-      return climb(data as Record<string, unknown>, versions.get(contract.name)?.slice(contract.version - 1));
+      const ladder = versions.get(contract.name) as readonly Contract[];
+      return climb({ contract, data: data as Record<string, unknown> }, ladder.slice(contract.version));
     },
   };
 
@@ -72,15 +73,18 @@ export function catalogue(options: { namespace: string; contracts: readonly Cont
   }
 }
 
-/** Upcasts from the first of these contracts, which the data fit, to the last. */
-function climb(data: Record<string, unknown>, [own, ...newer]: readonly Contract[] = []): Reading {
-  let reached = { contract: own as Contract, data };
-  for (const contract of newer) {
-    const upcast = contract.upcast?.(reached.data) as Record<string, unknown>;
-    assertData(contract, upcast);
-    reached = { contract, data: upcast };
+/** Upcasts the data of a contract through each of the newer ones. */
+function climb(
+  from: { contract: Contract; data: Record<string, unknown> },
+  newer: readonly Contract[],
+): Reading {
+  let { contract, data } = from;
+  for (const next of newer) {
+    data = next.upcast?.(data) as Record<string, unknown>;
+    assertData(next, data);
+    contract = next;
   }
-  return { outcome: 'read', ...reached };
+  return { outcome: 'read', contract, data };
 }
 
 function assertLadder(name: string, listed: readonly Contract[]): void {
