@@ -5,9 +5,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { connect } from '@surefire/postgres';
 import { findEmbedded, startEmbedded } from '@surefire/postgres/embedded';
 import { client } from './support/client.ts';
-import { type Running, run, start } from './support/processes.ts';
+import { eventually, type Running, run, start } from './support/processes.ts';
 
 const temporary = () => mkdtemp(join(tmpdir(), 'surefire-e2e-'));
 
@@ -127,6 +128,42 @@ describe('up', () => {
     assert.equal(await findEmbedded({ dataDir }), undefined);
     running = await start(['up'], { env });
     assert.equal((await bank.get(`/accounts/${account}`)).body['balance'], 10_005);
+  });
+
+  it('brings its database back when that alone is killed, and answers 503 meanwhile', async () => {
+    const server = await findEmbedded({ dataDir });
+    process.kill((server as { pid: number }).pid, 'SIGKILL');
+    const target = async () => (await bank.deposit(account, 3, 'after the database')).status;
+    const statuses = new Set<number>();
+    await eventually('deposits are accepted again', async () => {
+      const status = await target().catch(() => 0);
+      statuses.add(status);
+      return status === 202;
+    });
+    assert.ok(
+      [...statuses].every((status) => [0, 202, 503].includes(status)),
+      [...statuses].join(', '),
+    );
+    assert.ok(statuses.size > 1, 'the fault did not bite');
+    const { body } = await bank.deposit(account, 3, 'after the database');
+    assert.equal((await bank.settled(String(body['operation_id'])))['status'], 'completed');
+    assert.equal((await bank.get(`/accounts/${account}`)).body['balance'], 10_008);
+  });
+
+  it('waits for every commit, whatever the database would settle for', async () => {
+    const { url } = (await findEmbedded({ dataDir })) as { url: string };
+    const db = connect({ url, max: 1 });
+    await db.query('alter database surefire set synchronous_commit = off');
+    await running.end('SIGTERM');
+    running = await start(['up'], { env });
+    assert.ok(
+      running.log().some((line) => line['setting'] === 'synchronous_commit' && line['level'] === 'warn'),
+    );
+    await db.close();
+    const { url: again } = (await findEmbedded({ dataDir })) as { url: string };
+    const reset = connect({ url: again, max: 1 });
+    await reset.query('alter database surefire reset synchronous_commit');
+    await reset.close();
   });
 
   it('is killed together with its database under load, started again, and has lost and doubled nothing', async () => {

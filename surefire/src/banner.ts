@@ -3,8 +3,16 @@ import type { DevelopmentKey } from '@surefire/service';
 
 export const ISSUE_ANOTHER = 'npx surefire keys issue --role operator --principal YOU';
 
-export function banner({ url, development }: { url: string; development: DevelopmentKey }): string {
-  const { key, file, revoked } = development;
+export function banner(facts: {
+  url: string;
+  development: DevelopmentKey;
+  /** Whether a person reads it. A configured key is somebody's secret, and not for a file that collects output. */
+  interactive: boolean;
+}): string {
+  const { url, development } = facts;
+  const { file, revoked } = development;
+  const secret = file === undefined && !facts.interactive;
+  const key = secret ? '$SUREFIRE_API_KEY' : development.key;
   const kept = file === undefined ? '' : `   (kept in ${file})`;
   return [
     '',

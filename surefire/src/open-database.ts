@@ -5,13 +5,17 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { holdExclusively, startEmbedded } from '@surefire/postgres/embedded';
-import type { Config } from '@surefire/service';
+import { findEmbedded, holdExclusively, startEmbedded } from '@surefire/postgres/embedded';
+import type { Component, Config, Log } from '@surefire/service';
 import { needDatabase } from './database.ts';
 import { CommandFailure, EXIT } from './failure.ts';
 import { say } from './terminal.ts';
 
-export type OpenDatabase = { url: string } & AsyncDisposable;
+export type OpenDatabase = {
+  url: string;
+  /** Looks after a server that is our own: starts it again when it dies. Throws into the process when it cannot. */
+  guard?: (log: Log) => Component;
+} & AsyncDisposable;
 
 export async function openDatabase(options: {
   config: Config;
@@ -39,11 +43,22 @@ export async function ownEmbedded(
     );
   }
   try {
-    const server = await startEmbedded({ dataDir, onProgress: say });
+    let server = await startEmbedded({ dataDir, onProgress: say });
+    const { url, port, adopted } = server;
     return {
-      url: server.url,
-      port: server.port,
-      adopted: server.adopted,
+      url,
+      port,
+      adopted,
+      guard: (log) =>
+        guardEmbedded({
+          dataDir,
+          log,
+          async restart() {
+            server = await startEmbedded({ dataDir });
+            // Every pool has the address of the first one.
+            if (server.url !== url) throw new Error('the database came back at another address');
+          },
+        }),
       async [Symbol.asyncDispose]() {
         await server.stop();
         hold.release();
@@ -53,4 +68,52 @@ export async function ownEmbedded(
     hold.release();
     throw error;
   }
+}
+
+const LOOK_EVERY_MS = 2_000;
+const RESTARTS_MAX = 5;
+
+/** Notices that the embedded server is gone, and brings it back; gives up when that fails again and again. */
+function guardEmbedded(options: { dataDir: string; log: Log; restart: () => Promise<void> }): Component {
+  const { dataDir, log, restart } = options;
+  let timer: NodeJS.Timeout | undefined;
+  let looking = Promise.resolve();
+  let stopped = false;
+  let failures = 0;
+
+  async function look(): Promise<void> {
+    if ((await findEmbedded({ dataDir })) !== undefined) {
+      failures = 0;
+      return;
+    }
+    log.error({ data_dir: dataDir }, 'the embedded database is gone; starting it again');
+    try {
+      await restart();
+      log.info({ data_dir: dataDir }, 'the embedded database runs again');
+    } catch (error) {
+      failures += 1;
+      log.error({ err: error, failures }, 'the embedded database could not be started');
+      if (failures >= RESTARTS_MAX) throw error;
+    }
+  }
+
+  function schedule(): void {
+    if (stopped) return;
+    timer = setTimeout(() => {
+      // An error here is meant to end the process, in good order.
+      looking = look().then(schedule);
+    }, LOOK_EVERY_MS);
+  }
+
+  return {
+    name: 'database',
+    async start() {
+      schedule();
+    },
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await looking.catch(() => undefined);
+    },
+  };
 }

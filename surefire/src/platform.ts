@@ -31,6 +31,7 @@ import {
   runComponents,
 } from '@surefire/service';
 import { banner, ISSUE_ANOTHER } from './banner.ts';
+import { assureDurability } from './durability.ts';
 import { watchOutbox } from './gauges.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -76,6 +77,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     onIdleError: (err) => log.warn({ err }, 'an idle connection broke'),
   });
   const operations = pools.open('operations');
+  const settings = { ...SET_BASED, ...(await assureDurability(operations, log)) };
   await ensurePartitions(operations);
   const partitions = await readPartitionCount(operations);
   const development = serves
@@ -86,17 +88,18 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   }
 
   const health = createHealth({ onFailure: (check, err) => log.warn({ check, err }, 'not ready') });
-  health.add('database', () => operations.query('select 1'));
+  health.add('database', () => assertWritable(operations));
   watchOutbox({ db: operations, metrics, countMax: config.outboxPendingMax + 1 });
 
   const catalogue = platformCatalogue({ namespace: config.eventNamespace });
   const messaging = messagingMetrics(metrics.registry, { topics: catalogue.topics });
   const outboxWake = createWake();
   const busWake = createWake();
-  const components: Component[] = [];
+  // First to start and last to stop: everything relies on the database.
+  const components: Component[] = database.guard === undefined ? [] : [database.guard(log)];
 
   if (roles.includes('relay')) {
-    const db = pools.open('relay', SET_BASED);
+    const db = pools.open('relay', settings);
     const wake = outboxWake;
     const relay = createRelay({ db, log, wake, metrics: messaging, onPublished: () => busWake.notify() });
     components.push({ name: 'relay', start: () => relay.start(), stop: () => relay.stop() });
@@ -109,9 +112,9 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
   }
 
   if (roles.includes('banking')) {
-    const db = pools.open('consumers', SET_BASED);
+    const db = pools.open('consumers', settings);
     const bus = createPostgresBus({
-      db: pools.open('bus', SET_BASED),
+      db: pools.open('bus', settings),
       catalogue,
       log,
       metrics: messaging,
@@ -142,7 +145,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     isOverloaded: (error) => error instanceof OverloadedError,
   });
   if (serves) {
-    const db = pools.open('api', SET_BASED);
+    const db = pools.open('api', settings);
     const watch = createBacklogWatch({ db: operations, pendingMax: config.outboxPendingMax, log });
     components.push({ name: 'backlog watch', start: async () => watch.start(), stop: () => watch.stop() });
     app.register(async (scope) => {
@@ -162,12 +165,23 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     onReady() {
       log.info({ url, roles }, 'ready');
       if (command === 'up' && development !== undefined) {
-        say(banner({ url, development }));
+        say(banner({ url, development, interactive: process.stderr.isTTY }));
       }
     },
     onDraining: () => health.markDraining(),
   });
 }
+
+/** A standby, or a server that was made read-only, answers, but nothing can be accepted. */
+async function assertWritable(db: Database): Promise<void> {
+  const { rows } = await db.query<{ read_only: boolean }>(
+    `select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only`,
+  );
+  if (rows[0]?.read_only !== false) throw new Error('the database is read-only');
+}
+
+/** Whoever waits for an answer is better told in time that there is none. */
+const ANSWER_WITHIN_MS = 5_000;
 
 /** The process's connections, opened part by part and closed together. */
 function createPools(options: {
@@ -186,6 +200,7 @@ function createPools(options: {
         max: options.plan[part] as number,
         applicationName: `surefire ${part}`,
         settings,
+        ...((part === 'api' || part === 'operations') && { statementTimeoutMs: ANSWER_WITHIN_MS }),
         onIdleError: options.onIdleError,
       });
       options.metrics.watchPool(db.pool, part);

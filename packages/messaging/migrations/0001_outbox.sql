@@ -30,6 +30,7 @@ create table event_outbox (
   updated_at timestamptz not null default clock_timestamp(),
   constraint event_outbox_pkey primary key (id),
   constraint event_outbox_status check (status in ('PENDING', 'PUBLISHED', 'FAILED')),
+  constraint event_outbox_partition check (partition >= 0),
   constraint event_outbox_published_has_position check (status <> 'PUBLISHED' or position is not null)
 ) partition by range (id);
 
@@ -39,6 +40,24 @@ create index event_outbox_pending on event_outbox (partition, sequence) where st
 create index event_outbox_log on event_outbox (topic, partition, position) where position is not null;
 -- What people look for.
 create index event_outbox_aggregate on event_outbox (aggregate_id);
+
+-- Whoever sets an event back to PENDING, a person too, gives it a new number: the old one stands below the floor,
+-- where nobody looks.
+create function draw_new_sequence() returns trigger
+language plpgsql
+as $$
+begin
+  perform pg_current_xact_id();
+  new.sequence := nextval('event_outbox_sequence');
+  new.position := null;
+  return new;
+end
+$$;
+
+create trigger event_outbox_pending_again
+  before update of status on event_outbox
+  for each row when (new.status = 'PENDING' and old.status <> 'PENDING')
+  execute function draw_new_sequence();
 
 -- The last position given in each log. Updated in the statement that gives positions, so a reader that sees
 -- the number sees the rows.

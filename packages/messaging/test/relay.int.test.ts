@@ -148,6 +148,19 @@ describe('publishing', () => {
     assert.equal(await gaps(db), '0');
   });
 
+  it('publishes an event again that was set back to PENDING by hand, although its number was below the floor', async () => {
+    await using database = await messagingDatabase();
+    const db = database.connect(SET_BASED);
+    const holding = await holdAll(db);
+    await append(db, 'a', 1, 2);
+    await publishPending(db, holding, limits(10));
+    await db.query('update relay_lease set floor_sequence = 100');
+    await db.query(`select setval('event_outbox_sequence', 100)`);
+    await db.query(`update event_outbox set status = 'PENDING' where payload->>'n' = '1'`);
+    assert.equal((await publishPending(db, holding, limits(10))).count, 1);
+    assert.deepEqual(await published(db, 'a'), [2, 1]);
+  });
+
   it('changes nothing for a relay whose epoch has passed, and tells it which partitions it lost', async () => {
     await using database = await messagingDatabase();
     const db = database.connect(SET_BASED);

@@ -106,7 +106,7 @@ export function connect(options: DatabaseOptions): Database {
     connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
     statement_timeout: options.statementTimeoutMs ?? 30_000,
     // The client's own limit is the last resort for a server that hangs with its sockets open.
-    query_timeout: (options.statementTimeoutMs ?? 30_000) + 5_000,
+    query_timeout: (options.statementTimeoutMs ?? 30_000) + 2_000,
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 30_000,
     idleTimeoutMillis: 60_000,
