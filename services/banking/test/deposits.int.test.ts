@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { DepositRequested, platformCatalogue } from '@surefire/events';
-import { createOutbox, type Log, messagingMigrations, type Received } from '@surefire/messaging';
+import { createOutbox, type Log, messagingMigrations, partitionOf, type Received } from '@surefire/messaging';
 import { connect, type Database, migrate, SET_BASED } from '@surefire/postgres';
 import { testDatabase } from '@surefire/postgres/testing';
 import {
@@ -41,6 +41,17 @@ async function bank() {
     db,
     desk: () => createDepositDesk({ db, outbox, log }),
     open: async (owner = 'alice') => (await accounts.open({ owner, currency: 'EUR', correlationId: 'c' })).id,
+    /** The requests of some operations, as the consumer would receive them. */
+    async requests(operations: readonly string[]): Promise<Received[]> {
+      const { rows } = await db.query<{ id: string; payload: unknown; created_at: Date }>(
+        `select id, payload, created_at from event_outbox
+          where event_type = 'surefire.banking.deposit_requested.v1' and aggregate_id = any($1::text[])
+          order by sequence`,
+        [operations],
+      );
+      return rows.map(received);
+    },
+    settle,
     /** Settles everything requested so far in one batch, as the consumer would. */
     async settleAll(): Promise<void> {
       const { rows } = await db.query<{ id: string; payload: unknown; created_at: Date }>(
@@ -235,6 +246,36 @@ describe('settling deposits', () => {
       );
     });
   }
+
+  it('keeps an account’s books when several transactions settle deposits into it at the same time', async () => {
+    await using place = await bank();
+    const accounts = [await place.open(), await place.open(), await place.open()];
+    const desk = place.desk();
+    const batches: string[][] = [];
+    for (let batch = 0; batch < 6; batch += 1) {
+      const answers = await Promise.all(
+        accounts.map((account) => desk.accept(asked(account, { idempotencyKey: `${batch}` }))),
+      );
+      batches.push(answers.map(operationOf));
+    }
+    await Promise.all(
+      batches.map(async (operations) => {
+        const requests = await place.requests(operations);
+        await place.db.transaction((tx) => place.settle(tx, requests));
+      }),
+    );
+    assert.equal(await count(place.db, 'accounts', `kind = 'customer' and balance = 600 and version = 6`), 3);
+  });
+
+  it('takes the money from the external account of each account’s partition, so that none is a bottleneck', async () => {
+    await using place = await bank();
+    const desk = place.desk();
+    const accounts = await Promise.all(Array.from({ length: 64 }, () => place.open()));
+    await Promise.all(accounts.map((account) => desk.accept(asked(account))));
+    await place.settleAll();
+    const partitions = new Set(accounts.map((account) => partitionOf(account, 16)));
+    assert.equal(await count(place.db, 'accounts', `kind = 'external' and version > 0`), partitions.size);
+  });
 
   it('goes on however much the outside world has given: its accounts know no limit', async () => {
     await using place = await bank();
