@@ -21,6 +21,7 @@ import {
   problemsMarkdown,
   settingsMarkdown,
 } from '@surefire/service';
+import { operatingRoutes } from '@surefire/service/operating';
 
 const FOLDER = join(import.meta.dirname, '..', 'docs', 'reference');
 const NOTE = '<!-- Written by scripts/reference.ts from the code. Change the code, then run it. -->';
@@ -253,6 +254,7 @@ export async function readOpenApi(): Promise<OpenApi> {
         overloaded: () => false,
       });
     });
+    app.register(async (scope) => operatingRoutes(scope, { db }));
     return JSON.parse((await app.inject('/openapi.json')).body) as OpenApi;
   } finally {
     await app.close();
