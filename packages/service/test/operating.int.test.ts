@@ -94,8 +94,12 @@ describe('a dead letter', () => {
       platform.applied.filter((name) => name.startsWith('one:')),
       ['one:1', 'one:2'],
     );
-    const { body: after } = await get(`/dead-letters/${id}`);
-    assert.deepEqual([after.status, after.acts.length, after.acts[0].by], ['redriven', 1, 'olga']);
+    await eventually(
+      'it is settled',
+      async () => (await get(`/dead-letters/${id}`)).body.status === 'redriven',
+    );
+    const { body: settled } = await get(`/dead-letters/${id}`);
+    assert.deepEqual([settled.status, settled.acts.length, settled.acts[0].by], ['redriven', 1, 'olga']);
     assert.deepEqual(await open('key=one'), []);
     assert.equal((await get('/dead-letters?key=one&status=redriven')).body.dead_letters.length, 1);
   });
