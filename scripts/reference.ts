@@ -1,5 +1,5 @@
 /**
- * Writes `docs/reference/` from the code: settings, problems, event contracts, routes.
+ * Writes `docs/reference/` from the code: settings, problems, event contracts (for people and as AsyncAPI), routes.
  *
  *   node scripts/reference.ts            writes the pages
  *   node scripts/reference.ts --check    compares them, and fails when one differs
@@ -10,7 +10,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bankingApi } from '@surefire/banking';
-import { type Contract, platformCatalogue } from '@surefire/events';
+import {
+  asyncApi,
+  type Catalogue,
+  type Contract,
+  type ContractSchema,
+  classNameOf,
+  EventAttributes,
+  platformCatalogue,
+  schemaOf,
+} from '@surefire/events';
 import { createWake } from '@surefire/messaging';
 import { connect } from '@surefire/postgres';
 import {
@@ -22,16 +31,20 @@ import {
   settingsMarkdown,
 } from '@surefire/service';
 import { operatingRoutes } from '@surefire/service/operating';
+import manifest from '../package.json' with { type: 'json' };
+import { formatJson } from './format-json.ts';
 
 const FOLDER = join(import.meta.dirname, '..', 'docs', 'reference');
 const NOTE = '<!-- Written by scripts/reference.ts from the code. Change the code, then run it. -->';
 
 /** The text of every page by its file name, as it should be. */
 export async function referencePages(): Promise<ReadonlyMap<string, string>> {
+  const catalogue = platformCatalogue({ namespace: 'surefire' });
   return new Map([
+    ['asyncapi.json', formatJson(asyncApi({ catalogue, version: manifest.version }))],
     ['configuration.md', page('Configuration', configurationIntroduction, settingsMarkdown())],
     ['errors.md', page('Errors', errorsIntroduction, problemsMarkdown())],
-    ['events.md', page('Events', eventsIntroduction, eventsMarkdown())],
+    ['events.md', page('Events', eventsIntroduction, eventsMarkdown(catalogue))],
     ['http.md', page('HTTP', httpIntroduction, routesMarkdown(await readRoutes()))],
   ]);
 }
@@ -109,23 +122,20 @@ Not every problem has a route yet: some belong to operations that are planned.
 `;
 
 const eventsIntroduction = `
-Events are CloudEvents 1.0. Services know of each other what stands here and nothing else.
+Events are CloudEvents 1.0. Services know of each other what stands here and nothing else. The same is in
+\`/asyncapi.json\` (AsyncAPI 3), a copy of which is [asyncapi.json](asyncapi.json), and as one JSON Schema per event
+and version in [packages/events/schemas](../../packages/events/schemas).
 
-| Attribute | Value |
-|---|---|
-| \`id\` | UUIDv7, minted when the event is made: the outbox row's id, and what inboxes remember |
-| \`type\` | \`<namespace>.<domain>.<event>.v<major>\`; the namespace is \`SUREFIRE_EVENT_NAMESPACE\` |
-| \`source\` | \`/surefire/<service>\` |
-| \`subject\` | The id of the aggregate |
-| \`time\` | When it was appended, UTC with milliseconds |
-| \`datacontenttype\` | \`application/json\` |
-| \`partitionkey\` | The key: events of one key keep their order, across the types of a topic |
-| \`sequence\` | The position in its topic and partition, 20 digits, sortable as text |
-| \`correlationid\`, \`causationid\`, \`idempotencykey\`, \`traceparent\` | Where it comes from; each may be absent |
-| \`data\` | As below |
+- **Critical** events are appended to the outbox in the transaction of the change, and are never lost.
+  **Best-effort** events are fired, and may be dropped.
+- **The topic** of an event is its domain. Events of one key keep their order, across the types of a topic.
+- **Amounts** are integers in minor units of the currency, up to 2^53-1. Quantities are integers too.
+- **Versions.** Within a major version, optional members are added, and bounds and lists of values widen. Consumers
+  allow members they do not know. Anything else is a new major version, beside the old one, which can be read as the
+  new one.
+- **No personal data** beyond ids, but for the owner that an account was opened with.
 
-_Critical_ events are appended to the outbox in the transaction of the change, and are never lost. Consumers allow
-members they do not know: they are newer. Amounts are integer minor units.
+A contract stands here once it is agreed on; the service that emits it may follow later.
 `;
 
 const httpIntroduction = `
@@ -150,32 +160,51 @@ The same routes are in \`/openapi.json\` (OpenAPI 3.1), and as pages under \`/do
 
 // ── events ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function eventsMarkdown(): string {
-  const catalogue = platformCatalogue({ namespace: 'surefire' });
-  return catalogue.contracts
-    .map((contract) => contractMarkdown(contract, catalogue.typeOf(contract)))
-    .join('\n');
+function eventsMarkdown(catalogue: Catalogue): string {
+  const { contracts, topics } = catalogue;
+  return [
+    '## The envelope\n',
+    'Besides `data`, which is described by the event:\n',
+    ...fieldTable(EventAttributes),
+    ...topics.flatMap((topic) => {
+      const own = contracts.filter((contract) => contract.topic === topic);
+      return [
+        `\n## ${capitalised(topic)}\n`,
+        ...overview(own),
+        '',
+        ...own.map((of) => eventMarkdown(of, catalogue.typeOf(of))),
+      ];
+    }),
+  ].join('\n');
 }
 
-function contractMarkdown(contract: Contract, type: string): string {
+function overview(contracts: readonly Contract[]): string[] {
   return [
-    `## \`${type}\``,
+    '| Event | Says | Delivery |',
+    '|---|---|---|',
+    ...contracts.map((contract) => {
+      const event = `[${classNameOf(contract)}](#${contract.name.split('.')[1]}-v${contract.version})`;
+      return `| ${event} | ${contract.description} | ${contract.delivery} |`;
+    }),
+  ];
+}
+
+function eventMarkdown(contract: Contract, type: string): string {
+  const schema = schemaOf(contract);
+  return [
+    `### ${contract.name.split('.')[1]} v${contract.version}`,
     '',
     contract.description,
     '',
-    `${capitalised(contract.delivery)}. Topic \`${contract.topic}\`, key \`${memberReadBy((data) => contract.key(data))}\`, ` +
-      `subject \`${memberReadBy((data) => contract.subject(data))}\` (the ${contract.aggregate}).`,
+    `\`${type}\`, key ${members(schema, 'x-key')}, subject ${members(schema, 'x-subject')} (the ${contract.aggregate}).`,
     '',
     ...fieldTable(contract.data),
     '',
   ].join('\n');
 }
 
-/** The data member that a contract takes its key or subject from, seen by letting it read. */
-function memberReadBy(read: (data: Record<string, unknown>) => string): string {
-  const members: string[] = [];
-  read(new Proxy({}, { get: (_target, name) => members.push(String(name)) }));
-  return members.join(', ');
+function members(schema: ContractSchema, of: 'x-key' | 'x-subject'): string {
+  return schema[of].map((name) => `\`${name}\``).join(', ');
 }
 
 // ── routes ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,6 +271,7 @@ export async function readOpenApi(): Promise<OpenApi> {
     metrics: createMetrics({ process: false }),
     health,
     authenticate: () => ({ id: 'nobody', role: 'customer', scopes: [] }),
+    asyncApi: () => ({}),
   });
   try {
     app.register(async (scope) => {

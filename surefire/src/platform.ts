@@ -3,7 +3,7 @@
  * top to bottom. `up` owns the embedded database, `run` uses a database that is there.
  */
 import { bankingApi, bankingConsumer } from '@surefire/banking';
-import { platformCatalogue } from '@surefire/events';
+import { asyncApi, platformCatalogue } from '@surefire/events';
 import {
   createBacklogWatch,
   createMaintenance,
@@ -137,6 +137,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     metrics,
     health,
     version: VERSION,
+    asyncApi: () => asyncApi({ catalogue, version: VERSION }),
     authenticate: createAuthenticator({ findKey: createKeyFinder(operations) }),
     isUnavailable: isTransient,
     isOverloaded: (error) => error instanceof OverloadedError,

@@ -30,6 +30,11 @@ export type Contract<Shape extends TObject = TObject, Lane extends Delivery = De
   key(data: Static<Shape>): string;
   /** The id of the aggregate. */
   subject(data: Static<Shape>): string;
+  /**
+   * Makes these data out of those of the version before: pure, and total for whatever fits that version. Every
+   * version but the first has it, so that `Catalogue.read` can bring any event ever written up to date.
+   */
+  upcast?(previous: Record<string, unknown>): Static<Shape>;
 };
 
 export type CriticalContract = Contract<TObject, 'critical'>;
