@@ -57,7 +57,7 @@ async function assertBooks(db: Database): Promise<void> {
        where (entries, sum) is distinct from (2::bigint, 0::numeric)`,
     'accounts that differ from their entries': `
       select count(*) from accounts left join (
-        select account_id, count(*) as entries, sum(amount)::bigint as sum from ledger_entries group by 1
+        select account_id, count(*) as entries, sum(amount) as sum from ledger_entries group by 1
       ) posted on posted.account_id = accounts.id
        where (balance, version) is distinct from (coalesce(sum, 0), coalesce(entries, 0))`,
     'inbox rows more or less than requests': `

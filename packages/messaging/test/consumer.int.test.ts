@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { event } from '@surefire/events';
+import { SET_BASED } from '@surefire/postgres';
+import { type Slice, StaleSliceError } from '../src/bus.ts';
+import { createPostgresBus, FencedError } from '../src/index.ts';
 import { applied, count, outbox, platform } from './small-platform.ts';
-import { eventually, happened, Ignored, scalar } from './support.ts';
+import { eventually, Happened, happened, Ignored, scalar, testCatalogue, testLog } from './support.ts';
 
 describe('a consumer group', () => {
   it('applies every event once, in order per key, and remembers each in its inbox', async () => {
@@ -179,6 +182,69 @@ describe('a consumer group', () => {
     await eventually('all applied', async () => (await count(small.db, 'books')) === '360');
     for (const key of keys)
       assert.deepEqual(await applied(small.db, 'books', key), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it('may not settle a partition that is owned by another process now, nor from where its cursor no longer is', async () => {
+    await using small = await platform();
+    const bus = createPostgresBus({ db: small.connect(SET_BASED), catalogue: testCatalogue, log: testLog() });
+    const subscription = bus.subscribe({ group: 'books', contracts: [Happened] });
+    await subscription.start();
+    await small.append('a', 1);
+    let slices: Slice[] = [];
+    await eventually('something to read', async () => {
+      slices = await subscription.fetch({ eventsMax: 10 });
+      return slices.length > 0;
+    });
+    const settle = () => small.db.transaction((tx) => subscription.settle(tx, slices));
+    await settle();
+    await assert.rejects(settle, StaleSliceError);
+    await small.db.query('update consumer_cursor set position = 0');
+    await small.db.query(`update consumer_lease set epoch = epoch + 1, owner = 'another'`);
+    await assert.rejects(settle, FencedError);
+    assert.equal(await scalar(small.db, 'select max(position) from consumer_cursor'), '0');
+    assert.equal(subscription.partitions.length, 15, 'it is still thought to be ours');
+    await subscription.stop();
+  });
+
+  it('makes a successor wait until the transaction that settles has ended', async () => {
+    await using small = await platform();
+    const bus = createPostgresBus({ db: small.connect(SET_BASED), catalogue: testCatalogue, log: testLog() });
+    const subscription = bus.subscribe({ group: 'books', contracts: [Happened] });
+    await subscription.start();
+    await small.append('a', 1);
+    let slices: Slice[] = [];
+    await eventually('something to read', async () => {
+      slices = await subscription.fetch({ eventsMax: 10 });
+      return slices.length > 0;
+    });
+    let takeover: Promise<unknown> | undefined;
+    let over = false;
+    await small.db.transaction(async (tx) => {
+      await subscription.settle(tx, slices);
+      takeover = small
+        .connect()
+        .query(`update consumer_lease set epoch = epoch + 1`)
+        .then(() => (over = true));
+      await eventually('the takeover waits', async () => {
+        const text = `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        return (await scalar(small.db, text)) !== '0';
+      });
+      assert.equal(over, false);
+    });
+    await takeover;
+    await subscription.stop();
+  });
+
+  it('refuses data that do not fit their contract, at receipt too', async () => {
+    await using small = await platform();
+    await small.consumer('books').start();
+    await small.db.query(`
+      insert into event_outbox (id, topic, partition, key, aggregate_type, aggregate_id, event_type, payload, headers)
+      values (uuid_at(now()), 'test', 0, 'k', 'thing', 'k', 'surefire.test.happened.v1', '{"key": "k", "n": "1"}', '{"source": "/x"}')`);
+    await eventually('given up as poison', async () => {
+      return (await scalar(small.db, `select count(*) from dead_letters where class = 'poison'`)) === '1';
+    });
+    assert.equal(await count(small.db, 'books'), '0');
   });
 
   it('may be stopped twice, and before it was started', async () => {

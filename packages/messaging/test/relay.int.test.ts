@@ -123,6 +123,31 @@ describe('publishing', () => {
     assert.deepEqual(await published(db, 'k'), [1, 2]);
   });
 
+  it('gives each event one position although its own first attempt is still at work unseen', async () => {
+    await using database = await messagingDatabase();
+    const db = database.connect(SET_BASED);
+    const holding = await holdAll(db);
+    await append(db, 'a', 0, 1, 2, 3);
+    let second: Promise<{ count: number }> | undefined;
+    // The first attempt: its statement is done, its commit is not, and its relay has lost the connection.
+    await db.transaction(async (tx) => {
+      const inside = { ...db, query: tx.query.bind(tx) } as Database;
+      assert.equal((await publishPending(inside, holding, limits(10))).count, 4);
+      await append(db, 'a', 4);
+      second = publishPending(db, holding, limits(10));
+      await eventually('the second attempt waits for the first', async () => {
+        const text = `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        return (await scalar(db, text)) === '1';
+      });
+    });
+    await second;
+    await publishPending(db, holding, limits(10));
+    assert.equal(await pending(db), '0');
+    assert.deepEqual(await published(db, 'a'), [0, 1, 2, 3, 4]);
+    assert.equal(await scalar(db, 'select max(attempts) from event_outbox'), '1');
+    assert.equal(await gaps(db), '0');
+  });
+
   it('changes nothing for a relay whose epoch has passed, and tells it which partitions it lost', async () => {
     await using database = await messagingDatabase();
     const db = database.connect(SET_BASED);
@@ -140,16 +165,20 @@ describe('publishing', () => {
     const db = database.connect(SET_BASED);
     const holding = await holdAll(db);
     await append(db, 'a', 1, 2);
+    let takeover: Promise<unknown> | undefined;
     await db.transaction(async (tx) => {
       const inside = { ...db, query: tx.query.bind(tx) } as Database;
       assert.equal((await publishPending(inside, holding, limits(10))).count, 2);
-      const takeover = db.query(`update relay_lease set epoch = epoch + 1`);
+      takeover = db.query(`update relay_lease set epoch = epoch + 1`);
       await eventually('the takeover waits for a lock', async () => {
-        const waiting = await scalar(db, `select count(*) from pg_locks where not granted`);
+        const waiting = await scalar(
+          db,
+          `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        );
         return waiting !== '0';
       });
-      tx.afterCommit(() => void takeover);
     });
+    await takeover;
     assert.equal((await publishPending(db, holding, limits(10))).fenced.length, 16);
     assert.equal(await gaps(db), '0');
   });

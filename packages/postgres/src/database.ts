@@ -11,7 +11,7 @@
  */
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import { CommitUnknownError, isConnectionLost, TransactionRolledBackError } from './errors.ts';
+import { CommitUnknownError, isConnectionLost, sqlState, TransactionRolledBackError } from './errors.ts';
 
 /** A prepared statement: `name` is unique per text and at most 63 bytes; parameters are `$1 …`. */
 export type Statement = { readonly name: string; readonly text: string };
@@ -86,10 +86,10 @@ const TYPE_PARSERS = {
 /** What the code relies on, whatever the server's, the database's or the user's defaults are. */
 const ALWAYS: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'read committed',
-  default_transaction_read_only: 'off',
   TimeZone: 'UTC',
   DateStyle: 'ISO',
   bytea_output: 'hex',
+  array_nulls: 'on',
   // Compiling a plan pays off after a second; none of ours runs that long.
   jit: 'off',
 };
@@ -135,13 +135,19 @@ async function run<Row extends object>(
   return { rows: result.rows, rowCount: result.rowCount ?? 0 };
 }
 
+const TRANSACTION_ABORTED = '25P02';
+
 async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   const afterCommit: (() => void)[] = [];
+  let firstFault: unknown;
   const tx = {
     query(statement: Statement | string, values?: readonly unknown[]) {
       together(client);
-      return run(client, statement, values);
+      return run(client, statement, values).catch((error: unknown) => {
+        firstFault ??= error;
+        throw error;
+      });
     },
     afterCommit: (act: () => void) => void afterCommit.push(act),
   } as unknown as Transaction;
@@ -158,7 +164,9 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<
     await commit(client);
     for (const act of afterCommit) hint(act);
     return value;
-  } catch (error) {
+  } catch (thrown) {
+    // Of statements that travelled together, one failed and the others only say that it did.
+    const error = sqlState(thrown) === TRANSACTION_ABORTED && firstFault !== undefined ? firstFault : thrown;
     if (error instanceof CommitUnknownError || isConnectionLost(error)) broken = error as Error;
     else broken ??= await rollback(client);
     throw error;

@@ -49,7 +49,7 @@ export function isConnectionLost(error: unknown): boolean {
   if (state !== undefined) return state.startsWith('08') || state.startsWith('57P') || state === '25P03';
   const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
   if (code !== undefined && SOCKET_CODES.has(code)) return true;
-  return /connection terminated|connection ended|connection error|not queryable|query read timeout/i.test(
+  return /connection terminated|connection ended|connection error|not queryable|query read timeout|after calling end/i.test(
     message,
   );
 }
@@ -72,6 +72,9 @@ export function isTransient(error: unknown): boolean {
   if (error instanceof TransactionRolledBackError) return false;
   if (error instanceof CommitUnknownError || isConnectionLost(error) || isPoolExhausted(error)) return true;
   const state = sqlState(error);
-  // 53: out of memory, disk or connections; 58: the disk failed; 57014: a statement ran into its time limit.
-  return isConflict(error) || (state !== undefined && (/^5[38]/.test(state) || state === '57014'));
+  // 25006: the server is a standby or was made read-only. 53: out of memory, disk or connections; 58: the disk failed; 57014: a statement ran into its time limit.
+  return (
+    isConflict(error) ||
+    (state !== undefined && (/^5[38]/.test(state) || state === '57014' || state === '25006'))
+  );
 }

@@ -1,4 +1,4 @@
-import { isTransient } from './errors.ts';
+import { isPoolExhausted, isTransient } from './errors.ts';
 
 /**
  * Once more after a conflict or a broken connection. Only for work that may be done twice: its ids are fixed
@@ -8,7 +8,9 @@ export async function retryTransient<T>(attempt: () => Promise<T>): Promise<T> {
   try {
     return await attempt();
   } catch (error) {
-    if (!isTransient(error)) throw error;
+    // Whoever waited for a connection, or for an answer, until the limit has waited long enough.
+    const slow = isPoolExhausted(error) || /timeout/i.test((error as Error).message);
+    if (!isTransient(error) || slow) throw error;
     return attempt();
   }
 }

@@ -144,6 +144,27 @@ describe('a transaction', () => {
     await other.close();
   });
 
+  it('tells the fault of the statement that failed first, not that the others could not follow', async () => {
+    await using place = await fresh();
+    const nested = place.db.transaction((tx) =>
+      Promise.all([
+        Promise.all([tx.query('insert into things values (-1)'), tx.query('select 1')]),
+        tx.query('select 2'),
+      ]),
+    );
+    await assert.rejects(nested, (error) => violatedConstraint(error) === 'things_positive');
+  });
+
+  it('acts after the commit, when others can see it', async () => {
+    await using place = await fresh();
+    const seen = Promise.withResolvers<number[]>();
+    await place.db.transaction(async (tx) => {
+      tx.afterCommit(() => seen.resolve(ids(place.db)));
+      await tx.query('insert into things values (1)');
+    });
+    assert.deepEqual(await seen.promise, [1]);
+  });
+
   it('stays committed when a hint after it throws', async () => {
     await using place = await fresh();
     const warned = once(process, 'warning');
@@ -186,18 +207,18 @@ describe('a pool', () => {
     await place.db.query(`
       do $$ begin
         execute format('alter database %I set default_transaction_isolation = ''serializable''', current_database());
-        execute format('alter database %I set default_transaction_read_only = on', current_database());
+        execute format('alter database %I set array_nulls = off', current_database());
         execute format('alter database %I set timezone = ''Asia/Kathmandu''', current_database());
         execute format('alter database %I set datestyle = ''German''', current_database());
       end $$`);
     const db = connect({ url: place.url, max: 1 });
     const { rows } = await db.query(`
-      select current_setting('transaction_isolation') as isolation, current_setting('transaction_read_only') as read_only,
+      select current_setting('transaction_isolation') as isolation, current_setting('array_nulls') as array_nulls,
              current_setting('timezone') as timezone, timestamptz '2026-01-02 03:04:05.678Z' as moment, 5::int8 as number`);
     assert.deepEqual(rows, [
       {
         isolation: 'read committed',
-        read_only: 'off',
+        array_nulls: 'on',
         timezone: 'UTC',
         moment: new Date('2026-01-02T03:04:05.678Z'),
         number: 5n,
@@ -226,6 +247,7 @@ describe('the kinds of errors', () => {
     ['a full disk', { code: '53100', message: '' }, true],
     ['a disk that fails', { code: '58030', message: '' }, true],
     ['a statement past its time', { code: '57014', message: '' }, true],
+    ['a server that is read-only', { code: '25006', message: '' }, true],
     ['a deadlock', { code: '40P01', message: '' }, true],
     ['a serialization failure', { code: '40001', message: '' }, true],
     ['a lock that was not to be had', { code: '55P03', message: '' }, true],

@@ -5,7 +5,8 @@ create table accounts (
   kind text not null,
   owner text not null,
   currency char(3) not null,
-  balance bigint not null default 0,
+  -- Without a limit for the outside world, which faces every customer; a customer's has one (see below).
+  balance numeric(40, 0) not null default 0,
   -- Reserved for operations under way; available = balance - held.
   held bigint not null default 0,
   status text not null default 'open',
@@ -47,7 +48,7 @@ create table ledger_entries (
   transaction_id uuid not null,
   amount bigint not null,
   currency char(3) not null,
-  balance_after bigint not null,
+  balance_after numeric(40, 0) not null,
   created_at timestamptz not null default now(),
   constraint ledger_entries_pkey primary key (account_id, version),
   constraint ledger_entries_not_zero check (amount <> 0)

@@ -198,7 +198,7 @@ describe('settling deposits', () => {
       await desk.accept(asked(account, { idempotencyKey: `${n}`, amount: BigInt(n) }));
     await place.settleAll();
     const { rows } = await place.db.query(
-      'select version, amount, balance_after from ledger_entries where account_id = $1 order by version',
+      'select version, amount, balance_after::bigint from ledger_entries where account_id = $1 order by version',
       [account],
     );
     assert.deepEqual(rows.map(Object.values), [
@@ -235,6 +235,16 @@ describe('settling deposits', () => {
       );
     });
   }
+
+  it('goes on however much the outside world has given: its accounts know no limit', async () => {
+    await using place = await bank();
+    const account = await place.open();
+    await place.db.query(`update accounts set balance = -1e25 where kind = 'external'`);
+    await place.desk().accept(asked(account));
+    await place.settleAll();
+    assert.equal(await count(place.db, 'operations', `status = 'completed'`), 1);
+    assert.equal(await count(place.db, 'accounts', `balance = -1e25 - 100`), 1);
+  });
 
   it('refuses to settle an operation that is not pending, and undoes the whole batch', async () => {
     await using place = await bank();

@@ -206,7 +206,7 @@ const runningBalance: CheckStatement = {
     with entry as (
       select entry.account_id,
              entry.balance_after
-               = entry.amount + lag(entry.balance_after, 1, 0::bigint) over history
+               = entry.amount + lag(entry.balance_after, 1, 0::numeric) over history
                and entry.version = row_number() over history as good
         from ledger_entries entry
         join load_account account on account.id = entry.account_id

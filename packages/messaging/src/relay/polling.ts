@@ -16,6 +16,10 @@ export type PublishOutcome = {
  * replaced selects nothing and changes nothing, and one that is about to be replaced delays its successor
  * until this statement is committed. So positions stay contiguous, and only ever one relay gives them.
  *
+ * The rows are locked as well. The lease does not keep a relay from itself: when its connection breaks, the server may
+ * still be working on the statement while the relay tries again. The second attempt then waits here, and finds that
+ * the rows are no longer pending.
+ *
  * Rows are taken by `status`, not by a cursor over their numbers: a transaction that commits late is simply
  * still pending and can not be skipped. The floor only spares reading dead index entries again.
  */
@@ -39,7 +43,8 @@ const publish: Statement = {
             and event.status = 'PENDING'
             and event.sequence > held.floor_sequence
           order by event.sequence
-          limit held.most) next
+          limit held.most
+            for no key update of event) next
     ), moved as (
       insert into outbox_position as log (topic, partition, last_position)
       select topic, partition, count(*)

@@ -26,6 +26,7 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, readonly [ProblemSlug, string?]>
   FST_ERR_MAX_PARAM_LENGTH: ['not-found'],
   FST_ERR_BAD_URL: ['not-found'],
   FST_ERR_NOT_FOUND: ['not-found'],
+  FST_STATIC_FORBIDDEN_PATH: ['not-found'],
   ECONNRESET: ['malformed-http', 'The request was cut off.'],
 };
 

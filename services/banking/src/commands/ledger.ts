@@ -7,7 +7,7 @@ import type { Entry } from '../rules/ledger.ts';
 const lock: Statement = {
   name: 'banking_lock_accounts',
   text: `
-    select id, kind, currency, status, balance, held, version
+    select id, kind, currency, status, balance::text, held, version
       from accounts
      where id = any($1::uuid[])
      order by id
@@ -16,8 +16,10 @@ const lock: Statement = {
 
 /** Locks accounts until the transaction ends. Throws when one does not exist. */
 export async function lockAccounts(tx: Transaction, ids: ReadonlySet<string>): Promise<Map<string, Account>> {
-  const { rows } = await tx.query<Account>(lock, [[...ids]]);
-  const accounts = new Map(rows.map((row) => [row.id, row]));
+  const { rows } = await tx.query<Omit<Account, 'balance'> & { balance: string }>(lock, [[...ids]]);
+  const accounts = new Map(
+    rows.map((row): [string, Account] => [row.id, { ...row, balance: BigInt(row.balance) }]),
+  );
   for (const id of ids) {
     if (!accounts.has(id)) throw new Error(`account ${id} does not exist`);
   }
@@ -29,7 +31,7 @@ const insertEntries: Statement = {
   text: `
     insert into ledger_entries (account_id, version, transaction_id, amount, currency, balance_after)
     select *
-      from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[])`,
+      from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::numeric[])`,
 };
 
 const updateBalances: Statement = {
@@ -37,7 +39,7 @@ const updateBalances: Statement = {
   text: `
     update accounts account
        set balance = posted.balance, version = posted.version, updated_at = clock_timestamp()
-      from unnest($1::uuid[], $2::bigint[], $3::bigint[]) posted (id, balance, version)
+      from unnest($1::uuid[], $2::numeric[], $3::bigint[]) posted (id, balance, version)
      where account.id = posted.id`,
 };
 

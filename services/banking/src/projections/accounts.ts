@@ -22,7 +22,7 @@ export type Visibility = { owner: string | undefined };
 const findOne: Statement = {
   name: 'banking_find_account',
   text: `
-    select id, owner, currency, balance, held, status, version, created_at
+    select id, owner, currency, balance::bigint, held, status, version, created_at
       from accounts
      where id = $1
        and kind = 'customer'
@@ -49,7 +49,7 @@ export type EntryView = {
 const findEntries: Statement = {
   name: 'banking_find_entries',
   text: `
-    select version, transaction_id, amount, balance_after, created_at
+    select version, transaction_id, amount, balance_after::bigint, created_at
       from ledger_entries
      where account_id = $1
        and version < $2
