@@ -30,6 +30,7 @@ import {
   problemsMarkdown,
   settingsMarkdown,
 } from '@surefire/service';
+import { operatingRoutes } from '@surefire/service/operating';
 import manifest from '../package.json' with { type: 'json' };
 import { formatJson } from './format-json.ts';
 
@@ -283,6 +284,7 @@ export async function readOpenApi(): Promise<OpenApi> {
         overloaded: () => false,
       });
     });
+    app.register(async (scope) => operatingRoutes(scope, { db }));
     return JSON.parse((await app.inject('/openapi.json')).body) as OpenApi;
   } finally {
     await app.close();

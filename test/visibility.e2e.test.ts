@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type TestDatabase, testDatabase } from '@surefire/postgres/testing';
+import { OPERATOR_SCOPES } from '@surefire/service/scopes';
 import { type OpenApi, readOpenApi } from '../scripts/reference.ts';
 import { client } from './support/client.ts';
 import { type Running, run, start } from './support/processes.ts';
@@ -20,11 +21,17 @@ type Things = { account: string; operation: string };
 
 const { paths } = await readOpenApi();
 type Operation = OpenApi['paths'][string][string];
-const routes = Object.entries(paths)
+const withKey = Object.entries(paths)
   .flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
   )
   .filter(({ operation }) => operation.tags?.[0] !== 'operating');
+
+/** Those for operators alone: their scope is one that no customer's key holds. */
+const forOperators = withKey.filter(({ operation }) =>
+  OPERATOR_SCOPES.some((scope) => operation.security?.some(({ apiKey }) => apiKey?.includes(scope))),
+);
+const routes = withKey.filter((route) => !forOperators.includes(route));
 
 /** Which thing a path parameter, a query parameter or a member of a body names; undefined when it names none. */
 function thingNamedBy(name: string, path: string): keyof Things | undefined {
@@ -135,6 +142,20 @@ describe('a customer’s key', () => {
         /^2/,
         'it is there for an operator',
       );
+    });
+  }
+
+  for (const { method, path, operation } of forOperators) {
+    it(`${method} ${path}: is refused, whatever it asks for`, async () => {
+      const example = operation.requestBody?.content['application/json']?.example;
+      const answer = await fetch(running.url + path.replaceAll(/\{\w+\}/g, randomUUIDv7()), {
+        method,
+        headers: { 'x-api-key': key, ...(example !== undefined && { 'content-type': 'application/json' }) },
+        ...(example !== undefined && { body: JSON.stringify(example) }),
+      });
+      const text = await answer.text();
+      assert.equal(answer.status, 403, text);
+      assertDocumented(operation, answer.status, text);
     });
   }
 

@@ -1,6 +1,6 @@
 /** Which database a command talks to: the configured one, else the embedded server that is running. */
 import { existsSync } from 'node:fs';
-import { connect, sqlState } from '@surefire/postgres';
+import { connect, type Database, sqlState } from '@surefire/postgres';
 import { findEmbedded } from '@surefire/postgres/embedded';
 import type { Config } from '@surefire/service';
 import { CommandFailure, EXIT } from './failure.ts';
@@ -31,6 +31,26 @@ export async function needDatabase(config: Config): Promise<FoundDatabase> {
       '(npx surefire database), or set SUREFIRE_DATABASE_URL.',
     { exitCode: EXIT.notFound },
   );
+}
+
+/** Does a command's work on that database, and says how to get the tables where there are none. */
+export async function withDatabase<Answer>(
+  config: Config,
+  work: (db: Database) => Promise<Answer>,
+): Promise<Answer> {
+  const { url } = await needDatabase(config);
+  const db = connect({ url, max: 2, applicationName: 'surefire' });
+  try {
+    return await work(db);
+  } catch (cause) {
+    const undefinedTable = '42P01';
+    if (sqlState(cause) !== undefinedTable) throw cause;
+    throw new CommandFailure(`${shownUrl(url)} has no tables for this yet: run npx surefire migrate.`, {
+      cause,
+    });
+  } finally {
+    await db.close();
+  }
 }
 
 async function assertAnswers(url: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** Gauges that are read from the database at each scrape, by queries whose cost is bounded. */
-import { readBacklog, readLag } from '@surefire/messaging';
+import { countOpenDeadLetters, readBacklog, readLag } from '@surefire/messaging';
 import type { Queryable } from '@surefire/postgres';
 import type { Metrics } from '@surefire/service';
 
@@ -38,5 +38,15 @@ export function watchOutbox(options: { db: Queryable; metrics: Metrics; countMax
     labels: ['group', 'topic'],
     collect: async () =>
       (await readLag(db)).map(({ group, topic, events }) => ({ value: events, labels: { group, topic } })),
+  });
+  metrics.gauge({
+    name: 'dead_letters_open',
+    help: 'Events that a consumer group has given up and nobody has decided upon; counted up to 100,000 in all',
+    labels: ['group', 'class'],
+    collect: async () =>
+      (await countOpenDeadLetters(db)).map(({ group, class: deadLetterClass, count }) => ({
+        value: count,
+        labels: { group, class: deadLetterClass },
+      })),
   });
 }

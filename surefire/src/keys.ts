@@ -1,5 +1,4 @@
 /** `surefire keys`: issues, lists and revokes API keys, in the database of the configuration. */
-import { connect, type Database, sqlState } from '@surefire/postgres';
 import {
   type Config,
   DEFAULT_SCOPES,
@@ -11,9 +10,9 @@ import {
   REVOKED_WITHIN_MS,
   revokeKey,
 } from '@surefire/service';
-import { needDatabase, shownUrl } from './database.ts';
+import { withDatabase } from './database.ts';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
-import { print, say } from './terminal.ts';
+import { print, say, shownTime, table } from './terminal.ts';
 
 export type IssueOptions = {
   role: PrincipalRole;
@@ -37,7 +36,7 @@ export async function issue(options: IssueOptions, context: Context): Promise<Ex
   const scopes = options.scopes ?? DEFAULT_SCOPES[role];
   const expiresAt = expiresInMs === undefined ? undefined : new Date(Date.now() + expiresInMs);
   const request = { role, principalId, name, scopes, ...(expiresAt && { expiresAt }) };
-  const { id, key, prefix } = await withDatabase(context, (db) => issueKey(db, request));
+  const { id, key, prefix } = await withDatabase(context.config, (db) => issueKey(db, request));
   if (json) {
     const shown = { id, key, prefix, name, role, principal_id: principalId, scopes };
     print(JSON.stringify({ ...shown, expires_at: expiresAt?.toISOString() ?? null }, null, 2));
@@ -52,17 +51,17 @@ export async function issue(options: IssueOptions, context: Context): Promise<Ex
 }
 
 export async function list(options: { json: boolean }, context: Context): Promise<ExitCode> {
-  const found = await withDatabase(context, (db) => listKeys(db, { limit: LISTED_MAX + 1 }));
+  const found = await withDatabase(context.config, (db) => listKeys(db, { limit: LISTED_MAX + 1 }));
   const keys = found.slice(0, LISTED_MAX);
   if (options.json) print(JSON.stringify({ keys }, null, 2));
-  else if (keys.length > 0) print(table(keys));
+  else if (keys.length > 0) print(keyTable(keys));
   else say('There are no keys yet: npx surefire keys issue --help');
   if (found.length > LISTED_MAX) say(`There are more: these are the newest ${LISTED_MAX}.`);
   return EXIT.ok;
 }
 
 export async function revoke(options: { id: string }, context: Context): Promise<ExitCode> {
-  const outcome = await withDatabase(context, (db) => revokeKey(db, options.id));
+  const outcome = await withDatabase(context.config, (db) => revokeKey(db, options.id));
   if (outcome === 'unknown') {
     throw new CommandFailure(`There is no key ${options.id}: npx surefire keys list shows those there are.`, {
       exitCode: EXIT.notFound,
@@ -73,26 +72,7 @@ export async function revoke(options: { id: string }, context: Context): Promise
   return EXIT.ok;
 }
 
-async function withDatabase<Answer>(
-  { config }: Context,
-  work: (db: Database) => Promise<Answer>,
-): Promise<Answer> {
-  const { url } = await needDatabase(config);
-  const db = connect({ url, max: 1, applicationName: 'surefire keys' });
-  try {
-    return await work(db);
-  } catch (cause) {
-    const undefinedTable = '42P01';
-    if (sqlState(cause) !== undefinedTable) throw cause;
-    throw new CommandFailure(`${shownUrl(url)} has no table of keys yet: run npx surefire migrate.`, {
-      cause,
-    });
-  } finally {
-    await db.close();
-  }
-}
-
-function table(keys: readonly KeyRecord[]): string {
+function keyTable(keys: readonly KeyRecord[]): string {
   const heading = ['ID', 'KEY', 'ROLE', 'PRINCIPAL', 'SCOPES', 'CREATED', 'EXPIRES', 'REVOKED', 'NAME'];
   const rows = keys.map((key) => [
     key.id,
@@ -105,19 +85,5 @@ function table(keys: readonly KeyRecord[]): string {
     key.revoked_at === null ? 'no' : shownTime(key.revoked_at),
     key.name,
   ]);
-  const widths = heading.map((_, column) =>
-    Math.max(...[heading, ...rows].map((cells) => (cells[column] as string).length)),
-  );
-  return [heading, ...rows]
-    .map((cells) =>
-      cells
-        .map((cell, column) => cell.padEnd(widths[column] as number))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
-function shownTime(time: Date): string {
-  return `${time.toISOString().slice(0, 19)}Z`;
+  return table(heading, rows);
 }

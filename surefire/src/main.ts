@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addLoadOptions, type LoadOptions } from './load/options.ts';
+import { addOperatingCommands } from './operating/commands.ts';
 import { say } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -13,6 +14,7 @@ Examples:
   $ npx surefire run relay banking                    two roles in one process
   $ npx surefire load deposits --count 10000          10,000 deposits over HTTP, then the proof
   $ npx surefire keys issue --role customer --principal alice
+  $ npx surefire dead-letters list                    what was given up and waits for you
   $ npx surefire doctor                               what is well, what is not, and what to do
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 unhealthy, 130 interrupted.`;
@@ -103,6 +105,7 @@ export function createProgram(options: { settings: string; onEnd: (code: ExitCod
     });
 
   addKeyCommands(program, onEnd);
+  addOperatingCommands(program, onEnd);
 
   const load = program.command('load').description('drive the running platform over HTTP');
   const deposits = load

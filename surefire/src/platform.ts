@@ -30,6 +30,7 @@ import {
   type Metrics,
   runComponents,
 } from '@surefire/service';
+import { operatingRoutes } from '@surefire/service/operating';
 import { banner, ISSUE_ANOTHER } from './banner.ts';
 import { assureDurability } from './durability.ts';
 import { watchOutbox } from './gauges.ts';
@@ -148,6 +149,7 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
     const db = pools.open('api', settings);
     const watch = createBacklogWatch({ db: operations, pendingMax: config.outboxPendingMax, log });
     components.push({ name: 'backlog watch', start: async () => watch.start(), stop: () => watch.stop() });
+    app.register(async (scope) => operatingRoutes(scope, { db }));
     app.register(async (scope) => {
       bankingApi(scope, { db, catalogue, partitions, outboxWake, log, overloaded: () => watch.overloaded });
     });

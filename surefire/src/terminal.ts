@@ -21,3 +21,29 @@ export function painter(stream: NodeJS.WriteStream): Paint {
 export function grouped(value: number | bigint): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
+
+/** Columns as wide as they must be, two spaces apart. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = heading.map((_, column) =>
+    Math.max(...[heading, ...rows].map((cells) => (cells[column] as string).length)),
+  );
+  return [heading, ...rows]
+    .map((cells) =>
+      cells
+        .map((cell, column) => cell.padEnd(widths[column] as number))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** UTC, to the second. */
+export function shownTime(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
+}
+
+/** One line of at most that many characters, without control characters. */
+export function shortened(text: string, max: number): string {
+  const line = text.replaceAll(/\p{Cc}+/gu, ' ').trim();
+  return line.length > max ? `${line.slice(0, max - 1)}…` : line;
+}

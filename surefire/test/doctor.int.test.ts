@@ -84,6 +84,26 @@ void describe('the doctor on the tables', () => {
     });
   }
 
+  void it('remarks on dead letters and waiting events, and says what to do', async () => {
+    const letter = (n: number, letterClass: string) =>
+      `insert into dead_letters (id, consumer, topic, partition, position, key, event_id, event_type, class, reason,
+                                 error, attempts, headers, payload, first_failed_at)
+       values ('${id('f', n)}', 'banking', 'banking', 0, ${n}, 'k', '${id('f', n)}', 't', '${letterClass}', 'r',
+               '{}', 1, '{}', '{}', now());`;
+    const findings = await stateWith(
+      `${letter(1, 'poison')} ${letter(2, 'rejected')}
+       insert into consumer_cursor values ('banking', 'banking', 0, 3) on conflict do nothing;
+       insert into waiting_events (consumer, topic, partition, position, key, event_id, state)
+       values ('banking', 'banking', 0, 1, 'k', '${id('f', 1)}', 'dead'), ('banking', 'banking', 0, 3, 'k', '${id('f', 3)}', 'behind')`,
+    );
+    assert.match(text(findings), /warning: banking gave up 1 event \(poison\)/);
+    assert.match(text(findings), /ok: banking keeps a record of 1 event that the business refused/);
+    assert.match(text(findings), /warning: banking has 2 waiting events of 1 key:/);
+    assert.ok(
+      findings.some(({ advice }) => advice?.startsWith('npx surefire dead-letters list --group banking')),
+    );
+  });
+
   void it('only remarks that a new database is empty', async () => {
     await using database = await testDatabase();
     const db = connect({ url: database.url, max: 1 });

@@ -34,6 +34,7 @@ describe('surefire keys', () => {
     ['an unknown scope', 'issue --role customer --principal a --scope money', 2, /Allowed scopes are accounts:read, .*, \*\./],
     ['an endless life', 'issue --role customer --principal a --expires-in 3651d', 2, /at most 3650d/],
     ['a life without a unit', 'issue --role customer --principal a --expires-in 90', 2, /such as 90d/],
+    ['an operator’s scope for a customer', 'issue --role customer --principal a --scope operate', 2, /A customer's key cannot hold operate/],
     ['a prefix for an id', 'revoke sk_live_abcd', 2, /It must be an id/],
     ['an id of no key', `revoke ${MISSING}`, 3, /^surefire: There is no key 0198c0de-/],
   ]; // biome-ignore format: one line per case
@@ -118,6 +119,6 @@ describe('surefire keys', () => {
     await using empty = await testDatabase();
     const { code, stderr } = await surefire('keys list', { SUREFIRE_DATABASE_URL: empty.url });
     assert.equal(code, 1);
-    assert.match(stderr, /^surefire: postgres:.* has no table of keys yet: run npx surefire migrate\.\n$/);
+    assert.match(stderr, /^surefire: postgres:.* has no tables for this yet: run npx surefire migrate\.\n$/);
   });
 });

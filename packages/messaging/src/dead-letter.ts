@@ -10,8 +10,11 @@ import type { Received } from './bus.ts';
 import type { Waiting } from './waiting.ts';
 
 /** poison: can never be applied as it is. exhausted: failed as often as it may. rejected: refused by the business. */
-export type DeadLetterClass = 'poison' | 'exhausted' | 'rejected';
-export type DeadLetterStatus = 'open' | 'redriving' | 'discarding' | 'redriven' | 'discarded';
+export type DeadLetterClass = (typeof DEAD_LETTER_CLASSES)[number];
+export const DEAD_LETTER_CLASSES = ['poison', 'exhausted', 'rejected'] as const;
+/** What a person decides goes through `redriving` or `discarding` until the group has carried it out. */
+export type DeadLetterStatus = (typeof DEAD_LETTER_STATUSES)[number];
+export const DEAD_LETTER_STATUSES = ['open', 'redriving', 'discarding', 'redriven', 'discarded'] as const;
 
 export type DeadLetter = {
   readonly id: string;
@@ -98,49 +101,6 @@ function factsOf(error: unknown): DeadLetter['error'] {
     ...(typeof code === 'string' && { code }),
     ...(error.stack !== undefined && { stack: error.stack.slice(0, TEXT_MAX) }),
   };
-}
-
-export type DeadLetterFilter = {
-  group?: string | undefined;
-  type?: string | undefined;
-  class?: DeadLetterClass | undefined;
-  key?: string | undefined;
-  status?: DeadLetterStatus | undefined;
-};
-
-const list: Statement = {
-  name: 'dead_letter_list',
-  text: `
-    select *
-      from dead_letters
-     where ($1::text is null or consumer = $1)
-       and ($2::text is null or event_type = $2)
-       and ($3::text is null or class = $3)
-       and ($4::text is null or key = $4)
-       and ($5::text is null or status = $5)
-       and id < $6
-     order by id desc
-     limit $7`,
-};
-
-const NEWEST = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
-
-/** Dead letters, newest first, older than `before` (an id). */
-export async function listDeadLetters(
-  db: Queryable,
-  options: { filter?: DeadLetterFilter; before?: string | undefined; limit: number },
-): Promise<DeadLetter[]> {
-  const { filter = {}, before, limit } = options;
-  const { rows } = await db.query<DeadLetter>(list, [
-    filter.group ?? null,
-    filter.type ?? null,
-    filter.class ?? null,
-    filter.key ?? null,
-    filter.status ?? null,
-    before ?? NEWEST,
-    limit,
-  ]);
-  return rows;
 }
 
 export async function findDeadLetter(db: Queryable, id: string): Promise<DeadLetter | undefined> {

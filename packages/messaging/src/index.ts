@@ -8,17 +8,40 @@ export type { Bus, Received, Slice, Subscription } from './bus.ts';
 export { type Consumer, type ConsumerOptions, createConsumer } from './consumer.ts';
 export { type CrashPoint, reached } from './crash-points.ts';
 export {
+  DEAD_LETTER_CLASSES,
+  DEAD_LETTER_STATUSES,
   type DeadLetter,
   type DeadLetterClass,
-  type DeadLetterFilter,
   type DeadLetterStatus,
   discard,
   findDeadLetter,
-  listDeadLetters,
   redrive,
 } from './dead-letter.ts';
+export {
+  COUNTED_MAX,
+  countOpenDeadLetters,
+  type DeadLetterFilter,
+  listDeadLetters,
+  previewRedrive,
+  type RedriveFilter,
+  redriveAll,
+} from './dead-letter-list.ts';
 export { classify, ParkError } from './errors.ts';
 export { once } from './inbox.ts';
+export {
+  type EventFilter,
+  type EventState,
+  findEvent,
+  type GroupEvidence,
+  type GroupState,
+  type ListedEvent,
+  listEvents,
+  OUTBOX_STATUSES,
+  type OutboxPartition,
+  type OutboxStatus,
+  readGroups,
+  readOutboxPartitions,
+} from './inspection.ts';
 export { FencedError } from './lease.ts';
 export type { Log } from './log.ts';
 export { createMaintenance, ensurePartitions, PARTITION_DAYS_AHEAD } from './maintenance.ts';

@@ -8,7 +8,7 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { createKeyCache } from './auth/cache.ts';
 import { isMistyped } from './auth/format.ts';
-import { EVERY_SCOPE, type PrincipalRole, type Scope } from './auth/scopes.ts';
+import { EVERY_SCOPE, mayHold, type PrincipalRole, type Scope } from './auth/scopes.ts';
 import { Problem } from './problem.ts';
 
 export {
@@ -86,8 +86,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
   };
 }
 
-/** @throws Problem `forbidden` unless the principal holds the scope. */
+/** @throws Problem `forbidden` unless the principal holds the scope. A customer's `*` does not reach an operator's. */
 export function requireScope(principal: Principal, scope: Scope): void {
+  if (!mayHold(principal.role, scope)) throw new Problem('forbidden', 'Only an operator’s key allows this.');
   if (principal.scopes.includes(scope) || principal.scopes.includes(EVERY_SCOPE)) return;
   throw new Problem('forbidden', `The key lacks the scope ${scope}.`);
 }

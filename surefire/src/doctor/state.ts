@@ -1,5 +1,5 @@
 /** What stands in the tables: whether everything that was accepted is on its way. */
-import { readBacklog, readLag } from '@surefire/messaging';
+import { countOpenDeadLetters, readBacklog, readGroups, readLag } from '@surefire/messaging';
 import { type Database, pendingMigrations } from '@surefire/postgres';
 import { MIGRATIONS } from '../migrations.ts';
 import { grouped } from '../terminal.ts';
@@ -90,6 +90,31 @@ export async function examineState(
       else write.warn(text, `Nobody runs this group: npm start, or npx surefire run ${group}`);
     }
     await examineBlocked(write, db, alive);
+  });
+
+  await examineArea('dead letters', findings, async (write) => {
+    const open = await countOpenDeadLetters(db);
+    for (const { group, class: deadLetterClass, count } of open) {
+      // What the business refused was answered, and holds nothing back.
+      if (deadLetterClass === 'rejected') {
+        write.ok(`${group} keeps a record of ${counted(count, 'event')} that the business refused.`);
+        continue;
+      }
+      write.warn(
+        `${group} gave up ${counted(count, 'event')} (${deadLetterClass}), whose keys may wait for a decision.`,
+        `npx surefire dead-letters list --group ${group} --class ${deadLetterClass}, then redrive or discard`,
+      );
+    }
+    if (open.length === 0) write.ok('No dead letter is open.');
+    for (const { group, waiting_events: waiting, blocked_keys: keys } of await readGroups(db)) {
+      if (waiting === 0) continue;
+      write.warn(
+        `${group} has ${counted(waiting, 'waiting event')} of ${counted(keys, 'key')}: failed, or behind one that did.`,
+        alive.has(group)
+          ? 'Those that are not dead letters are tried again by themselves.'
+          : `Nobody runs this group: npm start, or npx surefire run ${group}`,
+      );
+    }
   });
 
   await examineArea('operations', findings, async (write) => {

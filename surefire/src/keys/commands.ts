@@ -4,6 +4,7 @@ import {
   EVERY_SCOPE,
   KEY_SCOPES,
   type KeyScope,
+  mayHold,
   PRINCIPAL_ROLES,
   SCOPES,
 } from '@surefire/service/scopes';
@@ -52,7 +53,9 @@ export function addKeyCommands(program: Command, onEnd: (code: ExitCode) => void
     .option('--expires-in <time>', 'a number and m, h or d, such as 90d (default: never)', duration)
     .option('--json', 'print one JSON document', false)
     .addHelpText('after', EXAMPLES)
-    .action(async ({ scope: scopes, expiresIn, ...chosen }: Chosen) => {
+    .action(async ({ scope: scopes, expiresIn, ...chosen }: Chosen, command: Command) => {
+      const beyond = scopes?.find((each) => !mayHold(chosen.role, each));
+      if (beyond !== undefined) command.error(`error: A ${chosen.role}'s key cannot hold ${beyond}.`);
       const { issue } = await import('../keys.ts');
       onEnd(await issue({ ...chosen, scopes, expiresInMs: expiresIn }, await context()));
     });

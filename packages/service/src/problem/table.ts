@@ -109,7 +109,7 @@ export const PROBLEMS = {
   forbidden: {
     status: 403,
     title: 'The key does not allow this',
-    when: 'The API key lacks the scope that the route asks for',
+    when: 'The API key lacks the scope that the route asks for, or is a customer’s and the route is for operators',
     remedy: 'Use a key with that scope',
   },
 
