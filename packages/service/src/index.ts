@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 export * from './auth.ts';
 export * from './config.ts';
 export * from './health.ts';
+export { decodeCursor, encodeCursor, UUID } from './http/cursor.ts';
 export * from './http.ts';
 export { createLog, describeError, type Log, type LogContext, type LogOptions, logContext } from './log.ts';
 export * from './metrics.ts';

@@ -11,10 +11,11 @@ import {
 } from '@surefire/messaging';
 import type { Queryable } from '@surefire/postgres';
 import { Type } from 'typebox';
+import { decodeCursor, encodeCursor, UUID } from '../http/cursor.ts';
 import { answer, type Http } from '../http.ts';
 import { Problem } from '../problem.ts';
 import { DeadLetter, DeadLetters, deadLetterBody, Redriven, summaryBody } from './dead-letter-schemas.ts';
-import { decodeCursor, EXAMPLE, encodeCursor, PageQuery, uuidOr, word } from './request.ts';
+import { EXAMPLE, PageQuery, uuidOr, word } from './request.ts';
 
 const MISSING = 'There is no such dead letter.';
 
@@ -60,7 +61,11 @@ export function deadLetterRoutes(app: Http, { db }: { db: Queryable }): void {
     },
     async (request) => {
       const { limit, cursor, ...filter } = request.query;
-      const rows = await listDeadLetters(db, { filter, before: decodeCursor(cursor), limit: limit + 1 });
+      const rows = await listDeadLetters(db, {
+        filter,
+        before: decodeCursor(cursor, UUID),
+        limit: limit + 1,
+      });
       const letters = rows.slice(0, limit);
       const last = letters.at(-1);
       return {

@@ -2,10 +2,11 @@
 import { findEvent, listEvents, OUTBOX_STATUSES, readOutboxPartitions } from '@surefire/messaging';
 import type { Queryable } from '@surefire/postgres';
 import { Type } from 'typebox';
+import { decodeCursor, encodeCursor, UUID } from '../http/cursor.ts';
 import { answer, type Http } from '../http.ts';
 import { Problem } from '../problem.ts';
 import { EventEvidence, evidenceBody, listedEventBody, Outbox } from './outbox-schemas.ts';
-import { decodeCursor, EXAMPLE, encodeCursor, given, PageQuery, uuidOr, word } from './request.ts';
+import { EXAMPLE, given, PageQuery, uuidOr, word } from './request.ts';
 
 const MISSING = 'There is no such event.';
 
@@ -41,7 +42,7 @@ export function outboxRoutes(app: Http, { db }: { db: Queryable }): void {
     async (request) => {
       const { status, aggregate_id: aggregateId, type, limit, cursor } = request.query;
       const filter = { status, aggregateId, type };
-      const before = decodeCursor(cursor);
+      const before = decodeCursor(cursor, UUID);
       const [partitions, { events, next }] = await Promise.all([
         readOutboxPartitions(db),
         listEvents(db, { filter, before, limit }),

@@ -1,5 +1,6 @@
 /** What these routes read from a request, and write into an answer, the same way. */
 import { Type } from 'typebox';
+import { UUID } from '../http/cursor.ts';
 import { Problem } from '../problem.ts';
 
 export const EXAMPLE = {
@@ -40,24 +41,11 @@ export const NextCursor = Type.Optional(
 export const word = (description: string, example: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: 255, description, examples: [example] }));
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
 /** An id that could not be one belongs to nothing, exactly as one that is not in use. */
 export function uuidOr(text: string, missing: string): string {
   const id = text.toLowerCase();
   if (!UUID.test(id)) throw new Problem('not-found', missing);
   return id;
-}
-
-export function encodeCursor(id: string): string {
-  return Buffer.from(id).toString('base64url');
-}
-
-export function decodeCursor(cursor: string | undefined): string | undefined {
-  if (cursor === undefined) return undefined;
-  const id = Buffer.from(cursor, 'base64url').toString();
-  if (UUID.test(id) && encodeCursor(id) === cursor) return id;
-  throw new Problem('invalid-cursor', 'The cursor is not one that this route has given out.');
 }
 
 /** Members that are null are left out. */

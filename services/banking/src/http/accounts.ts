@@ -1,14 +1,16 @@
 /** `/accounts`: open one, and read it, its balance, its entries and its operations. */
 
 import type { Queryable } from '@surefire/postgres';
-import { answer, type Http, Problem } from '@surefire/service';
+import { answer, decodeCursor, encodeCursor, type Http, Problem } from '@surefire/service';
 import { Type } from 'typebox';
 import type { AccountDesk } from '../commands/open-account.ts';
 import { type AccountView, findAccount, listEntries } from '../projections/accounts.ts';
 import { DEFAULT_CURRENCY, isCurrency } from '../rules/currency.ts';
-import { decodeCursor, encodeCursor, VERSION } from './cursor.ts';
 import { AccountPath, accountId, overload, PageQuery, visibleTo } from './request.ts';
 import { Account, accountBody, accountExample, Balance, balanceBody, Entries, entryBody } from './schemas.ts';
+
+/** A ledger entry's place in a statement: its version. */
+const VERSION = /^[1-9][0-9]{0,17}$/;
 
 export function accountRoutes(
   app: Http,

@@ -1,6 +1,6 @@
 /** `/operations`: what became of what was asked for. */
 import type { Queryable } from '@surefire/postgres';
-import { answer, type Http, Problem } from '@surefire/service';
+import { answer, decodeCursor, encodeCursor, type Http, Problem, UUID } from '@surefire/service';
 import { Type } from 'typebox';
 import { findAccount } from '../projections/accounts.ts';
 import {
@@ -10,7 +10,6 @@ import {
   type OperationPage,
   type OperationStatus,
 } from '../projections/operations.ts';
-import { decodeCursor, encodeCursor, UUID } from './cursor.ts';
 import { AccountPath, accountId, OperationPath, operationId, PageQuery, visibleTo } from './request.ts';
 import { EXAMPLE, Operation, Operations, operationBody } from './schemas.ts';
 

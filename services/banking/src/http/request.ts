@@ -1,8 +1,7 @@
 /** What routes read from a request the same way. */
-import { type Principal, Problem } from '@surefire/service';
+import { type Principal, Problem, UUID } from '@surefire/service';
 import { Type } from 'typebox';
 import { PAGE_MAX, type Visibility } from '../projections/accounts.ts';
-import { UUID } from './cursor.ts';
 import { EXAMPLE } from './schemas.ts';
 
 export const PageQuery = Type.Object(

@@ -1,5 +1,5 @@
 /** Opaque page cursors: what they hold may change, so clients are given nothing to read. */
-import { Problem } from '@surefire/service';
+import { Problem } from '../problem.ts';
 
 export function encodeCursor(position: string): string {
   return Buffer.from(position).toString('base64url');
@@ -15,5 +15,4 @@ export function decodeCursor(cursor: string | undefined, pattern: RegExp): strin
   return position;
 }
 
-export const VERSION = /^[1-9][0-9]{0,17}$/;
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
