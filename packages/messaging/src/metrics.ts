@@ -11,20 +11,26 @@ export interface MessagingMetrics {
   retried(group: string): void;
 }
 
-export const noMetrics: MessagingMetrics = {
+export interface WakeMetrics {
+  /** A hint for, or from, another process. */
+  woke(channel: string, outcome: 'sent' | 'heard' | 'failed'): void;
+}
+
+export const noMetrics: MessagingMetrics & WakeMetrics = {
   published() {},
   publishLatency() {},
   publishFailed() {},
   leaseLost() {},
   consumed() {},
   retried() {},
+  woke() {},
 };
 
 /** `topics` are shown from the start, at zero: a dashboard must tell "none yet" from "nobody counts". */
 export function messagingMetrics(
   registry: Registry,
   options: { topics: readonly string[] },
-): MessagingMetrics {
+): MessagingMetrics & WakeMetrics {
   const registers = [registry];
   const published = new Counter({
     name: 'outbox_events_published_total',
@@ -76,6 +82,12 @@ export function messagingMetrics(
     labelNames: ['group'],
     registers,
   });
+  const wakeups = new Counter({
+    name: 'wakeups_total',
+    help: 'Hints between processes that there is something to do',
+    labelNames: ['channel', 'outcome'],
+    registers,
+  });
   return {
     published: (topic, count) => published.inc({ topic }, count),
     publishLatency: (topic, seconds) => {
@@ -90,5 +102,6 @@ export function messagingMetrics(
       duplicates.inc({ group }, batch.duplicates);
     },
     retried: (group) => retries.inc({ group }),
+    woke: (channel, outcome) => wakeups.inc({ channel, outcome }),
   };
 }
