@@ -37,10 +37,10 @@ describe('up', () => {
   });
 
   it('tells where it is, with which key, and a first line to try', async () => {
-    const said = running.stderr();
     const key = (await readFile(join(dataDir, 'api-key'), 'utf8')).trim();
-    for (const expected of [running.url, `${running.url}/docs`, key, 'curl '])
-      assert.ok(said.includes(expected), expected);
+    for (const expected of [running.url, `${running.url}/docs`, key, 'curl ']) {
+      await eventually(`it says ${expected}`, () => running.stderr().includes(expected));
+    }
     assert.equal((await stat(join(dataDir, 'api-key'))).mode & 0o777, 0o600);
   });
 

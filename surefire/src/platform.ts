@@ -9,7 +9,7 @@ import {
   createMaintenance,
   createPostgresBus,
   createRelay,
-  createWake,
+  createRemoteWake,
   ensurePartitions,
   messagingMetrics,
   readPartitionCount,
@@ -94,15 +94,24 @@ export async function runPlatform(options: PlatformOptions): Promise<number> {
 
   const catalogue = platformCatalogue({ namespace: config.eventNamespace });
   const messaging = messagingMetrics(metrics.registry, { topics: catalogue.topics });
-  const outboxWake = createWake();
-  const busWake = createWake();
-  // First to start and last to stop: everything relies on the database.
-  const components: Component[] = database.guard === undefined ? [] : [database.guard(log)];
+  const wake = createRemoteWake({
+    db: operations,
+    url: database.url,
+    local: { relays: Number(roles.includes('relay')), groups: Number(roles.includes('banking')) },
+    log,
+    metrics: messaging,
+  });
+  const { outbox: outboxWake, bus: busWake } = wake;
+  const components: Component[] = [
+    // First to start and last to stop: everything relies on the database.
+    ...(database.guard === undefined ? [] : [database.guard(log)]),
+    { name: 'wake-up', start: async () => wake.start(), stop: () => wake.stop() },
+  ];
 
   if (roles.includes('relay')) {
     const db = pools.open('relay', settings);
-    const wake = outboxWake;
-    const relay = createRelay({ db, log, wake, metrics: messaging, onPublished: () => busWake.notify() });
+    const onPublished = () => busWake.notify();
+    const relay = createRelay({ db, log, wake: outboxWake, metrics: messaging, onPublished });
     components.push({ name: 'relay', start: () => relay.start(), stop: () => relay.stop() });
     const maintenance = createMaintenance({ db: operations, log });
     components.push({

@@ -45,10 +45,11 @@ export {
 export { FencedError } from './lease.ts';
 export type { Log } from './log.ts';
 export { createMaintenance, ensurePartitions, PARTITION_DAYS_AHEAD } from './maintenance.ts';
-export { type MessagingMetrics, messagingMetrics, noMetrics } from './metrics.ts';
+export { type MessagingMetrics, messagingMetrics, noMetrics, type WakeMetrics } from './metrics.ts';
 export { appendCte, createOutbox, type Outbox, type OutboxHeaders, type OutboxOptions } from './outbox.ts';
 export { partitionOf, readPartitionCount } from './partition.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
+export { createRemoteWake, type RemoteWake, type RemoteWakeOptions } from './remote-wake.ts';
 export { RETRY_POLICY, type RetryPolicy } from './retries.ts';
 export { createWake, type Wake } from './wake.ts';
 

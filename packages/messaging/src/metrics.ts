@@ -12,7 +12,12 @@ export interface MessagingMetrics {
   deadLettered(group: string, deadLetterClass: string): void;
 }
 
-export const noMetrics: MessagingMetrics = {
+export interface WakeMetrics {
+  /** A hint for, or from, another process. */
+  woke(channel: string, outcome: 'sent' | 'heard' | 'failed'): void;
+}
+
+export const noMetrics: MessagingMetrics & WakeMetrics = {
   published() {},
   publishLatency() {},
   publishFailed() {},
@@ -20,13 +25,14 @@ export const noMetrics: MessagingMetrics = {
   consumed() {},
   retried() {},
   deadLettered() {},
+  woke() {},
 };
 
 /** `topics` are shown from the start, at zero: a dashboard must tell "none yet" from "nobody counts". */
 export function messagingMetrics(
   registry: Registry,
   options: { topics: readonly string[] },
-): MessagingMetrics {
+): MessagingMetrics & WakeMetrics {
   const registers = [registry];
   const published = new Counter({
     name: 'outbox_events_published_total',
@@ -84,6 +90,12 @@ export function messagingMetrics(
     labelNames: ['group', 'class'],
     registers,
   });
+  const wakeups = new Counter({
+    name: 'wakeups_total',
+    help: 'Hints between processes that there is something to do',
+    labelNames: ['channel', 'outcome'],
+    registers,
+  });
   return {
     published: (topic, count) => published.inc({ topic }, count),
     publishLatency: (topic, seconds) => {
@@ -99,5 +111,6 @@ export function messagingMetrics(
     },
     retried: (group) => retries.inc({ group }),
     deadLettered: (group, name) => dead.inc({ group, class: name }),
+    woke: (channel, outcome) => wakeups.inc({ channel, outcome }),
   };
 }

@@ -20,5 +20,6 @@ export {
   TransactionRolledBackError,
   violatedConstraint,
 } from './errors.ts';
+export { type Listening, type ListenOptions, listen } from './listen.ts';
 export { type AppliedMigration, type MigrationModule, migrate, pendingMigrations } from './migrate.ts';
 export { retryTransient } from './retry.ts';
