@@ -116,7 +116,7 @@ describe('a listener', { timeout: 30_000 }, () => {
     await using at = await place();
     await using hears = listener({ url: at.url, channels: ['one'], checkEveryMs: 1 });
     await hears.until(() => hears.heard.length === 1);
-    for (let look = 0; look < 20; look += 1) {
+    for (let look = 0; look < 200; look += 1) {
       const [session] = await at.sessions();
       if (session?.state !== 'idle') continue; // a check is running just now
       assert.equal(session.xmin, null);
