@@ -147,10 +147,10 @@ function examineConnections(
   config: Config,
   server: { max: number },
 ): void {
-  const needed = Object.values(planPools({ roles: config.roles, max: config.poolMax })).reduce(
-    (sum, size) => sum + size,
-    0,
-  );
+  const pools = Object.values(planPools({ roles: config.roles, max: config.poolMax }));
+  // Whoever is hinted by other processes listens on one more.
+  const listening = config.roles.some((role) => role !== 'api') ? 1 : 0;
+  const needed = pools.reduce((sum, size) => sum + size, listening);
   const text = `One process with these roles opens up to ${needed} of the server's ${server.max} connections.`;
   if (needed > server.max) write.fault(text, 'Raise max_connections, or lower SUREFIRE_DB_POOL_MAX.');
   else if (needed * 2 > server.max) write.warn(text, 'A second process will not fit: raise max_connections.');
