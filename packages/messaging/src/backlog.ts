@@ -11,22 +11,8 @@ export type Backlog = {
   oldestAgeSeconds: number;
 };
 
-// The floor spares the count what the relay need not read either.
-const backlog: Statement = {
-  name: 'outbox_backlog',
-  text: `
-    with pending as (
-      select event.created_at
-        from relay_lease lease
-       cross join lateral (
-         select created_at
-           from event_outbox
-          where partition = lease.partition
-            and status = 'PENDING'
-            and sequence > lease.floor_sequence
-          limit $1) event
-       limit $1
-    ), oldest as (
+/** Each partition's pending events in order, at most `limit`; the floor spares what the relay need not read either. */
+const pendingOf = (limit: string) => `
       select event.created_at
         from relay_lease lease
        cross join lateral (
@@ -36,7 +22,14 @@ const backlog: Statement = {
             and status = 'PENDING'
             and sequence > lease.floor_sequence
           order by sequence
-          limit 1) event
+          limit ${limit}) event`;
+
+const backlog: Statement = {
+  name: 'outbox_backlog',
+  text: `
+    with pending as (${pendingOf('$1')}
+       limit $1
+    ), oldest as (${pendingOf('1')}
     )
     select (select count(*) from pending)::int as pending,
            coalesce(extract(epoch from clock_timestamp() - (select min(created_at) from oldest)), 0)::float8 as age`,

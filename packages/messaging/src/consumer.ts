@@ -105,30 +105,32 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const startedAt = performance.now();
     const events = slices.flatMap((slice) => slice.events);
     const mayHold = await retries.mayHold(slices);
-    let applied = 0;
-    let heldBack = 0;
-    await db.transaction(async (tx) => {
-      if (!mayHold) {
-        // All three travel together.
-        const [, fresh] = await Promise.all([subscription.settle(tx, slices), once(tx, { group, events })]);
-        applied = fresh.length;
-        await applyFresh(tx, fresh);
-      } else {
-        const [, held] = await Promise.all([
-          subscription.settle(tx, slices),
-          holdBack(tx, { group, events }),
-        ]);
-        const free = events.filter(({ event }) => !held.has(event.id));
-        heldBack = held.size;
-        const fresh = await once(tx, { group, events: free });
-        applied = fresh.length;
-        await applyFresh(tx, fresh);
-      }
+    const counts = await db.transaction(async (tx) => {
+      const settled = subscription.settle(tx, slices);
+      const taken = await takeIn(tx, { events, settled, mayHold });
+      await applyFresh(tx, taken.fresh);
       reached('before-commit');
+      return { applied: taken.fresh.length, heldBack: events.length - taken.free.length };
     });
     reached('after-commit');
     const seconds = (performance.now() - startedAt) / 1_000;
-    metrics.consumed(group, { events: applied, duplicates: events.length - heldBack - applied, seconds });
+    const duplicates = events.length - counts.heldBack - counts.applied;
+    metrics.consumed(group, { events: counts.applied, duplicates, seconds });
+  }
+
+  /** What is free to be applied, and what of it is new. The first statements travel with those that settle. */
+  async function takeIn(
+    tx: Transaction,
+    batch: { events: readonly Received[]; settled: Promise<void>; mayHold: boolean },
+  ): Promise<{ free: readonly Received[]; fresh: readonly Received[] }> {
+    const { events, settled, mayHold } = batch;
+    if (!mayHold) {
+      const [, fresh] = await Promise.all([settled, once(tx, { group, events })]);
+      return { free: events, fresh };
+    }
+    const [, held] = await Promise.all([settled, holdBack(tx, { group, events })]);
+    const free = events.filter(({ event }) => !held.has(event.id));
+    return { free, fresh: await once(tx, { group, events: free }) };
   }
 
   async function applyIn(tx: Transaction, events: readonly Received[]): Promise<void> {

@@ -7,6 +7,20 @@ import { createPostgresBus, FencedError } from '../src/index.ts';
 import { applied, count, outbox, platform } from './small-platform.ts';
 import { eventually, Happened, happened, Ignored, scalar, testCatalogue, testLog } from './support.ts';
 
+/** A subscription of its own, and what it read: one event. */
+async function readOne(small: Awaited<ReturnType<typeof platform>>) {
+  const bus = createPostgresBus({ db: small.connect(SET_BASED), catalogue: testCatalogue, log: testLog() });
+  const subscription = bus.subscribe({ group: 'books', contracts: [Happened] });
+  await subscription.start();
+  await small.append('a', 1);
+  let slices: Slice[] = [];
+  await eventually('something to read', async () => {
+    slices = await subscription.fetch({ eventsMax: 10 });
+    return slices.length > 0;
+  });
+  return { subscription, slices };
+}
+
 describe('a consumer group', () => {
   it('applies every event once, in order per key, and remembers each in its inbox', async () => {
     await using small = await platform();
@@ -186,15 +200,7 @@ describe('a consumer group', () => {
 
   it('may not settle a partition that is owned by another process now, nor from where its cursor no longer is', async () => {
     await using small = await platform();
-    const bus = createPostgresBus({ db: small.connect(SET_BASED), catalogue: testCatalogue, log: testLog() });
-    const subscription = bus.subscribe({ group: 'books', contracts: [Happened] });
-    await subscription.start();
-    await small.append('a', 1);
-    let slices: Slice[] = [];
-    await eventually('something to read', async () => {
-      slices = await subscription.fetch({ eventsMax: 10 });
-      return slices.length > 0;
-    });
+    const { subscription, slices } = await readOne(small);
     const settle = () => small.db.transaction((tx) => subscription.settle(tx, slices));
     await settle();
     await assert.rejects(settle, StaleSliceError);
@@ -208,15 +214,7 @@ describe('a consumer group', () => {
 
   it('makes a successor wait until the transaction that settles has ended', async () => {
     await using small = await platform();
-    const bus = createPostgresBus({ db: small.connect(SET_BASED), catalogue: testCatalogue, log: testLog() });
-    const subscription = bus.subscribe({ group: 'books', contracts: [Happened] });
-    await subscription.start();
-    await small.append('a', 1);
-    let slices: Slice[] = [];
-    await eventually('something to read', async () => {
-      slices = await subscription.fetch({ eventsMax: 10 });
-      return slices.length > 0;
-    });
+    const { subscription, slices } = await readOne(small);
     let takeover: Promise<unknown> | undefined;
     let over = false;
     await small.db.transaction(async (tx) => {

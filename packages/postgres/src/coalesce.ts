@@ -27,7 +27,6 @@ export interface Coalescer<Input, Output> {
   submit(input: Input): Promise<Output>;
   /** Resolves when everything submitted so far has been answered. */
   drain(): Promise<void>;
-  readonly waiting: number;
 }
 
 export class OverloadedError extends Error {
@@ -106,8 +105,5 @@ export function coalesce<Input, Output>(options: CoalesceOptions<Input, Output>)
       running === 0 && queue.length === 0
         ? Promise.resolve()
         : new Promise<void>((resolve) => void idle.push(resolve)),
-    get waiting() {
-      return queue.length;
-    },
   };
 }

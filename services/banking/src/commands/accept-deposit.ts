@@ -107,7 +107,6 @@ type Judged = Asked & { decision: AcceptDecision; visible: boolean; currency: st
 export interface DepositDesk {
   /** Resolves when the answer is durable. Rejects with `OverloadedError`, or when the database is away. */
   accept(request: DepositRequest): Promise<DepositAnswer>;
-  drain(): Promise<void>;
 }
 
 export function createDepositDesk(options: {
@@ -190,7 +189,6 @@ export function createDepositDesk(options: {
 
   return {
     accept: (request) => requests.submit({ ...request, operationId: randomUUIDv7() }),
-    drain: () => requests.drain(),
   };
 }
 
