@@ -64,10 +64,11 @@ export async function operatingPlatform() {
     log: log,
     wake: busWake,
     pauseMaxMs: 20,
-    async apply(_tx, received) {
+    async apply(tx, received) {
       const names = received.map(({ event: { data } }) => data as { key: string; n: number });
       for (const { key, n } of names) if (refused.has(`${key}:${n}`)) throw new ParkError(`no ${key}:${n}`);
-      applied.push(...names.map(({ key, n }) => `${key}:${n}`));
+      // Only what is committed can be seen over HTTP.
+      tx.afterCommit(() => applied.push(...names.map(({ key, n }) => `${key}:${n}`)));
     },
   });
   await relay.start();
